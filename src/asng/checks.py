@@ -47,6 +47,17 @@ def integer_at_least(name: str, value: object, low: int) -> int:
     return number
 
 
+def check_flags(**flags: object) -> None:
+    """Check switches by name, since "no" and "false" would count as true.
+
+    Raises:
+        InputError: One is neither True nor False.
+    """
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise InputError(f"{name}: expected True or False, got {flag!r:.80}.")
+
+
 def keep_integer(owner: object, name: str, low: int) -> None:
     """Replace an attribute, also of a frozen dataclass, by a plain integer of at least `low`.
 

@@ -332,3 +332,9 @@ def test_a_child_that_is_not_there_is_no_program(number, tmp_path):
         InputError, match=r"child: expected (the number of a child \(0: multiply|an integer >= 0)"
     ):
         made.save_onnx(tmp_path / "child.onnx", child=number)
+
+
+@pytest.mark.parametrize("name", ["train_weights", "onnx", "resume", "overwrite", "progress"])
+def test_a_switch_in_words_is_refused(name, tmp_path):
+    refused(rf"{name}: expected True or False, got 'no'", run_dir=tmp_path / "run", **{name: "no"})
+    refused(r"depth: expected True or False, got 'no'", options={"depth": "no"})

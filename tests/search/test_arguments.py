@@ -149,3 +149,12 @@ def test_a_criterion_is_checked_when_it_is_wrapped(value):
     with pytest.raises(InputError, match=r"^criterion: expected a function of \(output, target\), got"):
         supervised(value)
     assert isinstance(train(nn.Linear(3, 1), DataLoader(data(), 8), loss=mse, epochs=1), nn.Linear)
+
+
+@pytest.mark.parametrize("name", ["resume", "overwrite", "progress", "check"])
+def test_a_switch_in_words_is_refused_and_removes_no_earlier_run(tmp_path, name):
+    (tmp_path / "search.jsonl").write_text("an earlier run")
+    given = {"epochs": 1, "run_dir": tmp_path, name: "no"}
+    with pytest.raises(InputError, match=f"{name}: expected True or False, got 'no'"):
+        searcher().fit(loader(), **given)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["an earlier run"]

@@ -23,7 +23,7 @@ from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
 from asng.black_box.strategy import default_optimizer
 from asng.black_box.workers import calls_at_a_time, check_workers, workers_of
-from asng.checks import as_path, integer_at_least, one_of
+from asng.checks import as_path, check_flags, integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.optim import Optimizer
 from asng.runs.environment import machine, versions
@@ -209,9 +209,7 @@ def _check(
         raise InputError(f"f: expected a function of an architecture, got {f!r}.")
     if not isinstance(space, Space):
         raise InputError(f"space: expected an asng.Space, got {space!r}.")
-    for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            raise InputError(f"{name}: expected True or False, got {flag!r}.")
+    check_flags(**flags)
     if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
         raise InputError(f"callbacks: expected a list of functions of a Progress, got {callbacks!r}.")
     if stop is not None and not isinstance(stop, MinimizeStopRule):

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
-from asng.checks import as_path
+from asng.checks import as_path, check_flags
 from asng.compression.goals import BudgetLike, goals_of
 from asng.compression.result import Compressed
 from asng.compression.road import Road
@@ -132,6 +132,7 @@ def compress(
             f"options: expected a mapping of options of asng.nn.searchable, got {options!r:.80}. Write for "
             "instance options={'skip': 'head'}."
         )
+    check_flags(train_weights=train_weights, onnx=onnx, resume=resume, overwrite=overwrite, progress=progress)
     if resume and overwrite:
         raise InputError("resume, overwrite: expected at most one of them, got both.")
     if (resume or overwrite) and run_dir is None:

@@ -9,7 +9,7 @@ import yaml
 from torch import nn
 
 from asng import __version__
-from asng.checks import as_path
+from asng.checks import as_path, check_flags
 from asng.errors import InputError, RunError
 from asng.integrations.safetensors import load_safetensors, save_safetensors
 from asng.nn import Supernet
@@ -75,6 +75,7 @@ def save_hub_folder(
         ...     sorted(file.name for file in path.iterdir())
         ['README.md', 'config.json', 'model.safetensors']
     """
+    check_flags(overwrite=overwrite)
     folder = as_path("folder", folder)
     if not overwrite and (folder / CARD).exists():
         raise InputError(

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from asng.checks import integer_at_least
+from asng.checks import check_flags, integer_at_least
 from asng.errors import InputError
 from asng.optim import Optimizer
 from asng.space import Candidate
@@ -97,8 +97,7 @@ class ASNGSampler(BaseSampler):
             raise InputError(
                 f"constraints_func: expected a function of a FrozenTrial, got {constraints_func!r}."
             )
-        if not isinstance(noisy, bool):
-            raise InputError(f"noisy: expected True or False, got {noisy!r}.")
+        check_flags(noisy=noisy)
         self._seed = _entropy() if seed is None else integer_at_least("seed", seed, 0)
         self._constraints_func = constraints_func
         self._budget = FEW if n_trials is None else integer_at_least("n_trials", n_trials, 1)

@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from asng.checks import integer_at_least, one_of
+from asng.checks import check_flags, integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.optim import Staged
 from asng.runs.files import write_text
@@ -91,8 +91,7 @@ class ASNGSearch(Searcher):
             one_of("mode", mode, ["min", "max"])
         if metric is not None and not isinstance(metric, str):
             raise InputError(f"metric: expected the name of one result, got {metric!r}.")
-        if not isinstance(noisy, bool):
-            raise InputError(f"noisy: expected True or False, got {noisy!r}.")
+        check_flags(noisy=noisy)
         super().__init__(metric=metric, mode=mode)
         self._metric, self._mode = metric, mode
         self._seed = integer_at_least("seed", seed, 0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
-from asng.checks import integer_at_least, one_of, real_between
+from asng.checks import check_flags, integer_at_least, one_of, real_between
 from asng.distributions import Floats, Product, Theta, start
 from asng.errors import InputError, RunError
 from asng.optim.ask_tell import Optimizer, Told
@@ -110,10 +110,8 @@ class ASNG(Optimizer):
         rules: Literal["default", "paper"] = "default",
     ) -> None:
         one_of("rules", rules, ["default", "paper"])
-        flags = {"reuse": reuse, "control_variate": control_variate, "covariance": covariance, "early": early}
-        for name, flag in flags.items():
-            if not isinstance(flag, bool) and (flag is not None or name == "early"):
-                raise InputError(f"{name}: expected True or False, got {flag!r}.")
+        flags = {"reuse": reuse, "control_variate": control_variate, "covariance": covariance}
+        check_flags(early=early, **{name: flag for name, flag in flags.items() if flag is not None})
         if rules == "paper" and (reuse or control_variate or covariance):
             raise InputError(
                 "reuse, control_variate, covariance: expected none of them with rules='paper', got "

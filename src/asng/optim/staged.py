@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from asng.checks import integer_at_least
+from asng.checks import check_flags, integer_at_least
 from asng.distributions import Floats, Ints, Product, Theta
-from asng.errors import InputError, RunError
+from asng.errors import RunError
 from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
 from asng.optim.density import improving
@@ -141,8 +141,7 @@ class Staged(Optimizer):
     ) -> None:
         if budget is not None:
             budget = integer_at_least("budget", budget, 1)
-        if not isinstance(noisy, bool):
-            raise InputError(f"noisy: expected True or False, got {noisy!r}.")
+        check_flags(noisy=noisy)
         product = Product(space, settled=SETTLED, spread=self._spread)
         super().__init__(product, lam=LAM if lam is None else lam, seed=seed, sampling="stratified")
         self._lam_given = None if lam is None else self._lam

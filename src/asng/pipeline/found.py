@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
-from asng.checks import integer_at_least
+from asng.checks import check_flags, integer_at_least
 from asng.distributed import joined
 from asng.errors import InputError, RunError
 from asng.nn import Supernet
@@ -90,6 +90,7 @@ def retrain_found(
     progress: bool,
 ) -> Retrained:
     """Implement `SearchResult.retrain`; the arguments are described there."""
+    check_flags(resume=resume, progress=progress)
     epochs = integer_at_least("epochs", epochs, 1)
     peers = integer_at_least("peers", peers, 0)
     optimizer = optimizer or result.optimizer

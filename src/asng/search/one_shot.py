@@ -11,7 +11,15 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from asng.checks import as_path, integer_at_least, keep_integer, one_of, real_between, torch_seed
+from asng.checks import (
+    as_path,
+    check_flags,
+    integer_at_least,
+    keep_integer,
+    one_of,
+    real_between,
+    torch_seed,
+)
 from asng.costs.meter import CostMeter
 from asng.costs.terms import Cost, checked_costs
 from asng.distributed import Comm, joined
@@ -177,6 +185,7 @@ class OneShotSearch:
         if self.minimize is not None and self.maximize is not None:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
         check_parts(self)
+        check_flags(compile=self.compile)
         self.cost = checked_costs(self.cost)
         keep_integer(self, "lam_x", 1)
         keep_integer(self, "lam_theta", 2)
@@ -241,6 +250,7 @@ class OneShotSearch:
             KeyboardInterrupt: After Ctrl-C; after SIGTERM its subclass `asng.training.signals.Terminated`,
                 which ends the process with exit status 143 unless caught. A checkpoint was written.
         """
+        check_flags(resume=resume, overwrite=overwrite, progress=progress, check=check)
         epochs = integer_at_least("epochs", epochs, 1)
         folder = None if run_dir is None else as_path("run_dir", run_dir)
         check_loader("train_loader", train_loader)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from asng.checks import check_flags
 from asng.errors import InputError, in_one_line
 from asng.nn.base import Searchable
 from asng.nn.conversion.block_order import with_order
@@ -135,6 +136,7 @@ def searchable(
           (2): Linear(in_features=8, out_features=3, bias=True)
         )
     """
+    check_flags(depth=depth)
     model = python_of(model)
     calls = _checked(model, example)
     options = Options.of(only, skip, step, least)
