@@ -65,7 +65,7 @@ def rows(network: str, data: str, seed: int, known: set[str]) -> Any:
     example = next(iter(train_loader))[0][:4]
     whole = score(model, test, accuracy)
     for name, order in wanted.items():
-        supernet = searchable(model, example, order=order, least=0.5)
+        supernet = searchable(model, example, order=order, least=0.5, depth=False)
         number = len(supernet.conversion.groups)
         rng = random.Random(seed)
         mixed = [[rng.choice((0.5, 0.625, 0.75, 0.875, 1.0)) for _ in range(number)] for _ in range(3)]

@@ -241,7 +241,7 @@ def alike(got, expected, **tolerance):
 @every_model
 def test_layers_that_belong_together_are_found(name):
     found = converted(name)[-1].conversion.groups
-    assert {group.name: len(group.widths) for group in found} == MODELS[name][-1]
+    assert {group.name: len(group.widths) + len(group.numbers) for group in found} == MODELS[name][-1]
 
 
 @every_model

@@ -153,7 +153,7 @@ def converted(name, order=None):
 @every_model
 def test_what_is_as_wide_as_an_attention_is_found(name):
     found = converted(name)[-1].conversion.groups
-    assert {group.name: len(group.widths) for group in found} == MODELS[name][-1]
+    assert {group.name: len(group.widths) + len(group.numbers) for group in found} == MODELS[name][-1]
 
 
 @every_model

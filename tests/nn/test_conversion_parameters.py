@@ -201,7 +201,7 @@ def outputs(function, *args, **kwargs):
 @every_model
 def test_tensors_that_belong_to_a_width_are_found(name):
     found = converted(name)[-1].conversion.groups
-    assert {group.name: len(group.widths) for group in found} == MODELS[name][-1]
+    assert {group.name: len(group.widths) + len(group.numbers) for group in found} == MODELS[name][-1]
 
 
 @every_model

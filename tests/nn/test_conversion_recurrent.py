@@ -168,7 +168,7 @@ def converted(name, order=None):
 @every_model
 def test_hidden_units_are_found_with_what_belongs_to_them(name):
     found = converted(name)[-1].conversion.groups
-    assert {group.name: len(group.widths) for group in found} == MODELS[name][-1]
+    assert {group.name: len(group.widths) + len(group.numbers) for group in found} == MODELS[name][-1]
 
 
 @every_model
@@ -216,7 +216,7 @@ def test_a_child_is_the_whole_network_whose_lost_units_are_nought(name, order):
 
 def test_a_number_of_the_model_is_that_of_the_child():
     model, x, supernet = converted("begun")
-    child = supernet.extract({"rnn": 2}, example=x)  # of four parts
+    child = supernet.extract({"rnn": 8}, example=x)  # of both directions
     assert (child.hidden_dim, child.num_layers, child.rnn.hidden_size) == (4, 2, 4)
     assert (model.hidden_dim, copy.deepcopy(supernet).model.hidden_dim) == (8, 8)
 
@@ -235,7 +235,7 @@ def test_a_number_of_steps_is_no_width():
             return super().forward(x) + torch.zeros(3)
 
     conversion = snn.searchable(Steps(), torch.randn(4, 3, 5), depth=False).conversion
-    assert [list(group.widths) for group in conversion.groups] == [["rnn", "hidden_dim"]]
+    assert [[*group.widths, *group.numbers] for group in conversion.groups] == [["rnn", "hidden_dim"]]
 
 
 def test_units_that_nobody_needs_go_first():

@@ -66,7 +66,9 @@ def test_the_whole_network_is_the_same_to_the_bit(name):
 @every_model
 def test_the_same_widths_are_searched_as_without_an_order(name):
     _, _, supernet = ordered(name)
-    assert {group.name: len(group.widths) for group in supernet.conversion.groups} == MODELS[name][-1]
+    assert {
+        group.name: len(group.widths) + len(group.numbers) for group in supernet.conversion.groups
+    } == MODELS[name][-1]
     assert all(group.ranks is not None for group in supernet.conversion.groups)
 
 

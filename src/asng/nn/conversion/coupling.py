@@ -167,9 +167,9 @@ class _Tensors:
         self._numbers: list[tuple[nn.Module, str, str]] = []
         places: dict[tuple[str, str], dict[int, str]] = {}
         for path, role in roles.items():
-            if role.owner is not None and not role.tensors:
+            if role.is_number:
                 (name,) = role.sizes
-                self._numbers.append((shapes.get_submodule(role.owner), name, path))
+                self._numbers.append((shapes.get_submodule(role.owner or ""), name, path))
             elif role.owner is not None:
                 ((name, dims),) = role.tensors.items()
                 places.setdefault((role.owner, name), {})[next(iter(dims))] = path

@@ -1,6 +1,5 @@
 """Prove which widths of a model can be narrowed, group by group and for all groups together."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -18,6 +17,7 @@ from asng.nn.conversion.parameters import Cut, cuts_of
 from asng.nn.conversion.passes import Refused, shaken, trained_by, whole_of
 from asng.nn.conversion.proof import ChannelCut, check_heard, check_trains, cut_of, left_of, narrow
 from asng.nn.conversion.reach import PARTLY, Reach
+from asng.nn.conversion.recognition import heads_of
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.layers.sizes import Size
@@ -28,10 +28,9 @@ __all__ = ["Prover"]
 _BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
 """Numbers of blocks tried: one; queries, keys and values; gates; heads that each lose some channels.
 
-Numbers of heads that modules store come after these.
+Numbers of heads that modules store come after these, once, twice and three times: keys and values, or all
+three, may be made by one layer.
 """
-
-_HEADS = r"(?!.*(dim|size)).*head.*"
 
 _MOST_UNITS = 8
 """Largest number of parts of a width, unless a step is given: more cost much and gain little."""
@@ -47,7 +46,8 @@ class Prover:
         self._thresholds: dict[Any, dict[str, Tensor]] = {}
         self._whole = whole_of(self._shaken, self._calls)
         self._trained = trained_by(self._shaken, self._calls)
-        self._blocks = tuple(dict.fromkeys([*_BLOCKS, *_heads_in(model)]))
+        heads = sorted({many for module in model.modules() for many in heads_of(module).values()})
+        self._blocks = tuple(dict.fromkeys([*_BLOCKS, *(n * many for many in heads for n in (1, 2, 3))]))
         owners: dict[Tensor, list[tuple[str, str]]] = {}
         for path, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -63,8 +63,11 @@ class Prover:
         options.refuse(paths)
         self._refuse_partly(paths)
         check_heard(self._shaken, self._calls, self.roles, paths, self._whole)
-        widths = {path: self.roles[path].makes or 0 for path in paths}
-        whole, first = reduce(gcd, widths.values()), widths[paths[0]]
+        sizes = {path: self.roles[path].makes or 0 for path in paths}
+        numbers = {path: size for path, size in sizes.items() if self.roles[path].is_number}
+        widths = {path: size for path, size in sizes.items() if path not in numbers}
+        whole, first = reduce(gcd, sizes.values()), widths[paths[0]]
+        places = reduce(gcd, widths.values())
         step, share = options.of_paths(options.step, paths), options.of_paths(options.least, paths) or 0.25
         if step is None:
             counts = [n for n in range(min(whole, _MOST_UNITS), 1, -1) if whole % n == 0]
@@ -86,9 +89,10 @@ class Prover:
                 # Parts can be proved only if the wider parts can that consist of them.
                 if (found and units < found.units) or any(units % wider == 0 for wider in refused):
                     continue
-                if whole % (blocks * units) or (heads and any(n // units % heads for n in widths.values())):
+                if places % (blocks * units) or (heads and any(n // units % heads for n in widths.values())):
                     continue
-                group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks, repeated)
+                least = max(1, ceil(share * units))
+                group = WidthGroup(paths[0], widths, units, least, blocks, repeated, numbers=numbers)
                 if group.least == units:
                     reason = reason if tried else Refused("least= keeps all of it")
                     continue
@@ -168,7 +172,7 @@ class Prover:
         twins: dict[str, nn.Module] = {}
         cuts: dict[str, list[Cut]] = {}
         cut = self._cut([(group, group.least) for group in groups]) if groups else ChannelCut({}, {})
-        makers = {path: group for group in groups for path in group.widths}
+        makers = {path: group for group in groups for path in (*group.widths, *group.numbers)}
         for path in {**cut.made, **cut.read}:
             maker, role = makers.get(path), self.roles[path]
             given = [
@@ -273,13 +277,6 @@ def _in_turn(counts: Sequence[int], *, finest_first: bool) -> list[int]:
     """
     widest = [n for n in reversed(counts) if all(n == other or n % other for other in counts)]
     return list(dict.fromkeys([*(counts[:1] if finest_first else ()), *widest, *counts]))
-
-
-def _heads_in(model: nn.Module) -> list[int]:
-    """Return the numbers of heads that modules store, by their names, which say no size of a head."""
-    stored = (item for module in model.modules() for item in vars(module).items())
-    named = {n for name, n in stored if type(n) is int and n > 1 and re.fullmatch(_HEADS, name.lower())}
-    return sorted(named)
 
 
 def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:

@@ -6,7 +6,7 @@ if its output is a layer norm or an RMS norm of its input, scaled and shifted. B
 some of their channels, which excludes a norm that stores the root of its width.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -23,7 +23,7 @@ from asng.nn.extraction.recording import left_alone
 from asng.nn.layers.batch_norm import AVERAGES
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["numbers_in", "own_tensors", "recognised", "roles_in", "unrecognised"]
+__all__ = ["heads_in", "heads_of", "numbers_in", "own_tensors", "recognised", "roles_in", "unrecognised"]
 
 _TOLERANCE = 1e-3
 """Largest difference of a norm from one without eps, as a share of the largest number."""
@@ -75,7 +75,8 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
 def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
     """Return the roles of numbers that modules store and that may be the width of a layer, by "path.name".
 
-    Their names mark them as sizes, and they are equal to the width of some layer.
+    Their names mark them as sizes. They are equal to the width of some layer, or divide one and consist of
+    as many equal parts as their module has heads.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 8))
@@ -86,14 +87,85 @@ def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
     widths = {role.makes // role.runs for role in roles.values() if role.makes and role.owner is None} - {1}
     found: dict[str, Role] = {}
     for path, module in model.named_modules():
-        leaf = type(module).__module__.startswith("torch.nn.") and not module._modules
-        if path in roles or leaf or not _RESERVED.isdisjoint(dir(module)):
+        if path in roles or not _stores(module):
             continue
         for name, value in vars(module).items():
-            if type(value) is int and value in widths and any(word in name.lower() for word in _SIZES):
+            if (
+                type(value) is int
+                and _says_size(name)
+                and (value in widths or _is_of_heads(module, name, widths))
+            ):
                 key = f"{path}.{name}".lstrip(".")
                 found[key] = Role(value, reads=False, sizes={name: "made"}, owner=path)
     return found
+
+
+def heads_of(module: nn.Module) -> dict[str, int]:
+    """Return the numbers of heads that a module stores, by the names that mark them as such.
+
+    Example:
+        >>> attention = nn.Module()
+        >>> attention.num_heads, attention.head_dim = 4, 16
+        >>> heads_of(attention)
+        {'num_heads': 4}
+    """
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if type(value) is int and value > 1 and "head" in name.lower() and not _says_size(name)
+        if not name.startswith("d_")
+    }
+
+
+def heads_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
+    """Return the roles of numbers of heads that modules store, and of tensors with a place for each head.
+
+    Such a number divides the width of a layer within the module. Numbers go by "path.name", dimensions of
+    tensors by "path.name[dimension]".
+
+    Example:
+        >>> attention = nn.Module()
+        >>> attention.num_heads, attention.queries = 2, nn.Linear(3, 8)
+        >>> attention.temperature = nn.Parameter(torch.ones(2, 1, 1))
+        >>> list(heads_in(attention, roles_in(attention)))
+        ['num_heads', 'temperature[0]']
+    """
+    found: dict[str, Role] = {}
+    for path, module in model.named_modules():
+        if path in roles or not _stores(module):
+            continue
+        inside = [role.makes for at, role in roles.items() if role.makes and _is_within(at, path)]
+        heads = {n: v for n, v in heads_of(module).items() if any(w > v and w % v == 0 for w in inside)}
+        for name, value in heads.items():
+            found[f"{path}.{name}".lstrip(".")] = Role(value, reads=False, sizes={name: "made"}, owner=path)
+        for name, tensor in own_tensors(module).items() if heads else ():
+            for dim, size in enumerate(tensor.shape):
+                key = f"{path}.{name}[{dim}]".lstrip(".")
+                if size in heads.values() and key not in roles:
+                    found[key] = Role(size, reads=False, tensors={name: {dim: "made"}}, owner=path)
+    return found
+
+
+def _stores(module: nn.Module) -> bool:
+    """Whether a module may store numbers that can be set: it is not of torch, and has no clashing names."""
+    leaf = type(module).__module__.startswith("torch.nn.") and not module._modules
+    return not leaf and _RESERVED.isdisjoint(dir(module))
+
+
+def _is_of_heads(module: nn.Module, name: str, widths: Collection[int]) -> bool:
+    """Whether a number that a module stores may be the width of all its heads together."""
+    # What is named after a head is the size of one, but for `all_head_size` of BERT.
+    value = 0 if "head" in name.lower() and not name.startswith("all") else vars(module)[name]
+    heads = any(value > many and value % many == 0 for many in heads_of(module).values())
+    return heads and any(width % value == 0 for width in widths)
+
+
+def _says_size(name: str) -> bool:
+    return any(word in name.lower() for word in _SIZES)
+
+
+def _is_within(path: str, outer: str) -> bool:
+    return not outer or path.startswith(f"{outer}.")
 
 
 def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:

@@ -61,6 +61,11 @@ class Role:
         """Whether the conversion has a twin of the layer, and knows its tensors by itself."""
         return not (self.tensors or self.sizes)
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is that of a number which a module stores."""
+        return self.owner is not None and not self.tensors
+
     def dim(self, x: Tensor) -> int:
         """Return the dimension of the channels."""
         return 1 if self.dims is None else x.ndim - 1 - self.dims

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from asng.nn.conversion.parameters import with_cuts
 from asng.nn.conversion.passes import Refused, outputs_of
 from asng.nn.conversion.prover import Prover
 from asng.nn.conversion.reach import NEVER, reach_of
-from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
+from asng.nn.conversion.recognition import heads_in, numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.extraction.copying import deep_copy
@@ -54,7 +55,7 @@ class Conversion:
         """Return the findings as tables."""
         rows = [("layer", "channels", "searched with, or why not")]
         for group in self.groups:
-            width, others = group.widths[group.name], list(group.widths)[1:]
+            width, others = group.widths[group.name], [*group.widths, *group.numbers][1:]
             values = f"{group.least * group.step} to {width} by {group.step}"
             values += "" if group.ranks is None else ", best first"
             rows.append((group.name, values, ", ".join(others)))
@@ -187,22 +188,33 @@ def _coupled(
 ) -> tuple[Coupling, dict[str, Role]]:
     """Return the coupling and the roles; with the sizes that modules store, if that makes more searchable."""
     found = coupled(model, calls, roles)
-    # A view of (-1, self.channels, ...) moves a wrong width into the batch, and so into the output.
-    numbers = numbers_in(model, roles) if found.fixed or found.blind else {}
-    if not found.blind and {*found.fixed.values()} <= {OUTPUT, SINGLE}:
-        # A number that is no part or multiple of these widths cannot be what fixes them.
+    numbers, heads = numbers_in(model, roles), heads_in(model, roles)
+    if _is_settled(found):
+        # A view of (-1, self.channels, ...) moves a wrong width into the batch, and so into the output. But a
+        # number that is no part or multiple of these widths cannot be what fixes them.
         widths = {roles[path].makes or 1 for path, why in found.fixed.items() if why == OUTPUT}
-        sizes = {role.makes or 1 for role in numbers.values()}
+        sizes = {role.makes or 1 for role in (numbers | heads).values()}
         if all(width % size and size % width for width in widths for size in sizes):
             return found, roles
     names = dict.fromkeys(name for role in numbers.values() for name in role.sizes)
-    # All names at once; then name by name, in case one counts steps and the model does not run with it.
-    for tried in ({*names}, *({name} for name in names)):
-        wider = roles | {path: role for path, role in numbers.items() if tried.issuperset(role.sizes)}
-        again = coupled(model, calls, wider) if wider.keys() != roles.keys() else found
+    each = [{path: role for path, role in numbers.items() if name in role.sizes} for name in names]
+    none: dict[str, Role] = {}
+    # All numbers at once; then name by name, in case one counts steps and the model does not run with it.
+    for named, with_heads in product((numbers, none, *each), (none, heads)):
+        wider = roles | named | with_heads
+        if wider.keys() == roles.keys():
+            continue
+        again = coupled(model, calls, wider)
         if not again.blind and (found.blind or len(again.fixed) < len(found.fixed)):
             found, roles = again, wider
+            if _is_settled(found):
+                break
     return found, roles
+
+
+def _is_settled(found: Coupling) -> bool:
+    """Whether nothing is fixed but what must be."""
+    return not found.blind and {*found.fixed.values()} <= {OUTPUT, SINGLE}
 
 
 def python_of(model: nn.Module) -> nn.Module:

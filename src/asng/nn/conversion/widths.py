@@ -1,7 +1,7 @@
 """A searched width: layers that make the same channels, divided into parts of which a child keeps some."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from math import gcd
 
@@ -21,7 +21,7 @@ class WidthGroup:
 
     Attributes:
         name: Name of the variable, which is the path of the first layer.
-        widths: Path of each layer to the largest number of channels that it makes.
+        widths: Path of each layer or tensor to the largest number of channels that it makes.
         units: Number of equal parts into which the channels are divided; a child has some of the parts.
         least: Smallest number of parts that a child has.
         blocks: Number of blocks of channels; a child has the first parts of each. It is three if one layer
@@ -31,6 +31,8 @@ class WidthGroup:
             channel are neighbours.
         ranks: Rank by importance of each grain of a block; the most important has rank 0. Grains are equal
             runs of neighbouring channels, of which a part has some. None if parts lie one after the other.
+        numbers: Path of each number that a module stores, of channels or of heads, to the number. It has no
+            places, so that blocks and ranks do not matter to it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class WidthGroup:
     blocks: int = 1
     repeated: bool = False
     ranks: tuple[int, ...] | None = None
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -48,10 +51,13 @@ class WidthGroup:
 
     def made(self, units: int) -> dict[str, Tensor]:
         """Return the indices of the channels that each layer makes if it has `units` parts."""
-        return {path: (self.parts(path) <= units).nonzero().flatten() for path in self.widths}
+        paths = (*self.widths, *self.numbers)
+        return {path: (self.parts(path) <= units).nonzero().flatten() for path in paths}
 
     def parts(self, path: str) -> Tensor:
-        """Return the part of each channel that a layer makes, from 1 on, shape (channels,)."""
+        """Return the part of each channel that a layer makes or a number counts, from 1 on, (channels,)."""
+        if path in self.numbers:
+            return torch.arange(self.numbers[path]) // (self.numbers[path] // self.units) + 1
         width, ranks = self.widths[path], torch.tensor(self.ranks or range(self.units))
         block = (reduce(gcd, self.widths.values()) if self.repeated else width) // self.blocks
         grain = torch.arange(width) % block // (block // len(ranks))
