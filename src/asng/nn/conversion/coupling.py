@@ -173,6 +173,8 @@ class _Tensors:
             elif role.owner is not None:
                 ((name, dims),) = role.tensors.items()
                 places.setdefault((role.owner, name), {})[next(iter(dims))] = path
+            elif not role.is_of_torch and isinstance(shapes.get_submodule(path), nn.Embedding):
+                places[path, "weight"] = {1: path}  # it is read without a call too
         for (owner, name), paths in places.items():
             module = shapes.get_submodule(owner)
             self._found.append((module, name, getattr(module, name), paths))
@@ -336,6 +338,12 @@ def _resolve(misfit: MisfitError, names: _Names) -> None:
         if len(here) == len(there) == 1 and here != there:
             names.couple(here.pop(), there.pop())
             return
+        if 1 in (len(here), len(there)) and here != there and here and there:
+            # Several that are concatenated meet one, as biases of queries, keys and values do.
+            first, *others = here | there
+            for prime in others:
+                names.couple(first, prime)
+            return
         if bool(here) != bool(there):
             for prime in here | there:
                 names.fix(prime, f"{misfit.function} wants as many as a tensor that no layer makes")
@@ -354,7 +362,13 @@ def _resolve(misfit: MisfitError, names: _Names) -> None:
 
 
 def _meetings(function: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of sizes that differ, though a matrix product, or else broadcasting, requires one."""
+    """Yield pairs of sizes that differ, though a product, or else broadcasting, requires one."""
+    if (function == "linear" or function in _CONVOLUTIONS) and len(shapes) > 1 and len(shapes[1]) > 1:
+        x, weight, *bias = shapes
+        channels = x[-1:] if function == "linear" else x[1 - len(weight) :][:1]
+        yield from _apart(channels, weight[1:2])
+        yield from (pair for shape in bias for pair in _apart(shape, weight[:1]))
+        return
     for number, other in enumerate(shapes):
         for one in shapes[:number]:
             ours, theirs = one, other
@@ -364,6 +378,7 @@ def _meetings(function: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[tupl
             yield from _apart(ours, theirs)
 
 
+_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 _PRODUCTS = ("matmul", "__matmul__", "bmm", "mm", "mv", "_grouped_mm")
 
 

@@ -38,9 +38,10 @@ _IN_A_LAYER = 50
 
 
 class _Heard(NamedTuple):
-    """The shapes of a call's arguments, and the shapes and types of the tensors that it gave."""
+    """The shapes and numbers in a call's arguments, and the shapes and types of the tensors that it gave."""
 
     given: list[tuple[int, ...]]
+    numbers: tuple[int, ...]
     results: list[tuple[tuple[int, ...], torch.dtype]]
     kind: type
 
@@ -73,7 +74,9 @@ class Listen(TorchFunctionMode):
             self.seen.append((name, result))
         elif not self._within:
             results = [(tuple(t.shape), t.dtype) for t in tensors_of([result])]
-            self.heard.setdefault(name, []).append(_Heard(_shapes(args, kwargs), results, type(result)))
+            numbers = tuple(_integers([args, kwargs]))
+            heard = _Heard(_shapes(args, kwargs), numbers, results, type(result))
+            self.heard.setdefault(name, []).append(heard)
         return result
 
 
@@ -112,9 +115,9 @@ class Misfits(TorchFunctionMode):
         except MisfitError:
             raise
         except Exception as error:
-            given = _shapes(args, kwargs)
+            given, numbers = _shapes(args, kwargs), tuple(_integers([args, kwargs]))
             heard = self._heard.get(name, [])[number : number + 1]
-            if heard and (shapes := _without_function(heard[0], given, error)):
+            if heard and (shapes := _without_function(heard[0], given, numbers, error)):
                 made = [torch.empty(shape, device="meta", dtype=dtype) for shape, dtype in shapes]
                 return heard[0].kind(made) if heard[0].kind in (tuple, list) else made[0]
             if name == "einsum" and args and isinstance(args[0], str):
@@ -122,7 +125,7 @@ class Misfits(TorchFunctionMode):
             else:  # indices, masks and lengths last, since they meet few channels
                 tensors = tensors_of([*args, *(kwargs or {}).values()])
                 given = _shapes(sorted(tensors, key=lambda tensor: not tensor.is_floating_point()), {})
-            raise MisfitError(name or "a function", given, _integers([args, kwargs])) from error
+            raise MisfitError(name or "a function", given, numbers) from error
         if (written := _misfits_of_writing(name, args)) is not None:
             raise MisfitError("writing into a tensor", written)
         if name in ("cat", "concat", "concatenate", "hstack", "vstack"):
@@ -178,17 +181,17 @@ def _misfits_of_einsum(equation: str, shapes: Sequence[tuple[int, ...]]) -> list
 
 
 def _without_function(
-    heard: _Heard, given: list[tuple[int, ...]], error: Exception
+    heard: _Heard, given: list[tuple[int, ...]], numbers: tuple[int, ...], error: Exception
 ) -> list[tuple[tuple[int, ...], torch.dtype]]:
     """Return the shapes and types that a function gives without numbers; none if they are unknown.
 
-    If no size of its arguments has changed, they are those of the record. Else a function that needs numbers,
-    such as one that selects rows by a mask, keeps those last dimensions of its first argument that it kept in
-    the record.
+    If no size or number among its arguments has changed, they are those of the record. Else a function that
+    needs numbers, such as one that selects rows by a mask, keeps those last dimensions of its first argument
+    that it kept in the record.
     """
     if not (heard.kind in (tuple, list) or issubclass(heard.kind, Tensor)):
         return []
-    if heard.given == given:
+    if (heard.given, heard.numbers) == (given, numbers):
         return heard.results
     if not (isinstance(error, NotImplementedError) or "meta" in str(error).lower()):
         return []

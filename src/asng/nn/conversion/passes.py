@@ -16,7 +16,19 @@ from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
 from asng.nn.inputs import Inputs
 from asng.nn.rules import settle_fused_paths
 
-__all__ = ["Refused", "Whole", "check_clean", "outputs_of", "run_call", "shaken", "trained_by", "whole_of"]
+__all__ = [
+    "BARE",
+    "Refused",
+    "Whole",
+    "check_clean",
+    "outputs_of",
+    "run_call",
+    "shaken",
+    "trained_by",
+    "whole_of",
+]
+
+BARE = "the model uses its weight without calling it"
 
 _SHAKES = (0.3, 0.03, 0.003, 1e-6)
 """Noise on the weights, as shares of their spread: the first with which the same layers run as without."""

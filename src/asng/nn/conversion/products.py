@@ -1,6 +1,6 @@
 """Products of tensors in which both factors have lost the same channels, such as queries and keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any, TypeAlias
 
@@ -33,10 +33,16 @@ class Products(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name, first = getattr(func, "__name__", ""), 0
+        find: Callable[..., Masks]
+        if len(args) < 2 and name in _NAMED and {*_NAMED[name][len(args) :]} <= (kwargs or {}).keys():
+            args = (*args, *(kwargs[key] for key in _NAMED[name][len(args) :]))  # type: ignore[index]
+            kwargs = {key: value for key, value in (kwargs or {}).items() if key not in _NAMED[name]}
         if name == "einsum" and isinstance(args[0], str) and len(args) > 2:
             find, first = partial(_lost_in_all, args[0]), 1
         elif name in _PRODUCTS and len(args) > 1:
             find = partial(_lost_in_both, dim=_PRODUCTS[name])
+        elif name in _CONVOLUTIONS and len(args) > 1:
+            find = _lost_in_convolution
         else:
             return func(*args, **(kwargs or {}))
         factors = args[first:] if first else args[:2]
@@ -57,6 +63,16 @@ _PRODUCTS = {
     **dict.fromkeys(("linear", "scaled_dot_product_attention"), -1),
 }
 """Functions to the dimension of their second factor that they sum over."""
+
+_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
+
+_NAMED = {
+    "matmul": ("input", "other"),
+    "scaled_dot_product_attention": ("query", "key"),
+    **dict.fromkeys(("linear", *_CONVOLUTIONS), ("input", "weight")),
+    **dict.fromkeys(("bmm", "mm"), ("input", "mat2")),
+}
+"""Functions to the names of their factors, which may be given by name."""
 
 
 def _lost_in_both(one: Any, other: Any, *, dim: int) -> Masks:
@@ -83,6 +99,15 @@ def _lost_in_both(one: Any, other: Any, *, dim: int) -> Masks:
     lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
     partly = lost & ~lost.all(dim=-1, keepdim=True)  # a head that is lost as a whole still gives NaN
     return (partly, partly.movedim(-1, dim)) if bool(partly.any()) else None
+
+
+def _lost_in_convolution(x: Any, weight: Any) -> Masks:
+    """Return what `_lost_in_both` returns, for channels that a convolution sums over."""
+    if x.ndim != weight.ndim or x.shape[1] != weight.shape[1]:  # without items, or in groups
+        return None
+    lost, other = (factor.isnan().movedim(1, 0).flatten(1).all(dim=1) for factor in (x, weight))
+    lost = (lost & other).reshape(-1, *[1] * (x.ndim - 2))
+    return (lost, lost) if bool(lost.any()) else None
 
 
 def _lost_in_all(equation: str, *factors: Any) -> Masks:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asng.nn.conversion.attention import given, without_heads
-from asng.nn.conversion.passes import Refused, Whole, check_clean, outputs_of, run_call, whole_of
+from asng.nn.conversion.passes import BARE, Refused, Whole, check_clean, outputs_of, run_call, whole_of
 from asng.nn.conversion.products import Masks, Products
 from asng.nn.conversion.reach import watched
 from asng.nn.conversion.recurrent import (
@@ -126,7 +126,7 @@ def check_heard(
             layer is called, since the model reads their weights.
     """
     if whole.reached.isdisjoint(paths):
-        raise Refused("the model uses its weight without calling it")
+        raise Refused(BARE)
     with left_alone(model), torch.no_grad():
         model.eval()
         for path in paths:
@@ -212,13 +212,16 @@ def _silenced(
                 if path in cut.made and role.tensors and not numbers:
                     stack.enter_context(_lost_in(layer, role, cut.made[path]))
                 continue
+            embeds = isinstance(layer, nn.Embedding)
+            if embeds and path in cut.made and role.tensors and not numbers:
+                stack.enter_context(_lost_in(layer, role, cut.made[path]))  # it is read without a call too
             if role.norms:
                 vars(layer)["forward"] = partial(_normed, path, layer, role, cut.read, numbers)
                 stack.callback(vars(layer).pop, "forward", None)
             elif role.heads:
                 vars(layer)["forward"] = partial(_attended, path, layer, role, cut, numbers)
                 stack.callback(vars(layer).pop, "forward", None)
-            elif not isinstance(layer, nn.Embedding):
+            elif not embeds:
                 look = partial(_looked, path, role, cut.read, numbers)
                 stack.callback(layer.register_forward_pre_hook(look, with_kwargs=True).remove)
             if path in cut.made and isinstance(layer, CELLS_AND_LAYERS):

@@ -81,9 +81,10 @@ class Prover:
         if not counts and whole == first > 1:
             reason = Refused(f"its {first} channels have no 2 to {_MOST_UNITS} equal parts; pass step=1")
         # Several channels for each one of another layer are neighbours, or come in repeated rounds.
-        ways = product((n for n in self._blocks if n % runs == 0), (False, True)[: len(set(widths.values()))])
+        repeats = (0, places, first) if len(set(widths.values())) > 1 else (0,)
+        ways = product((n for n in self._blocks if n % runs == 0), dict.fromkeys(repeats))
         for blocks, repeated in ways:
-            first_way, found = (blocks, repeated) == (runs, False), None
+            first_way, found = (blocks, repeated) == (runs, 0), None
             refused: dict[int, Refused] = {}
             for units in _in_turn(counts, finest_first=first_way):
                 # Parts can be proved only if the wider parts can that consist of them.

@@ -20,9 +20,10 @@ from torch.overrides import TorchFunctionMode
 
 from asng.nn.extraction.recording import CallRecord, is_script, left_alone, seed_torch
 from asng.nn.extraction.sparing import SparedWeights
-from asng.nn.inputs import Inputs
+from asng.nn.inputs import Inputs, tensors_of
+from asng.nn.rules import settle_fused_paths
 
-__all__ = ["NEVER", "PARTLY", "REMEDY", "Reach", "as_told", "reach_of", "run_as_told", "watched"]
+__all__ = ["NEVER", "PARTLY", "REMEDY", "Reach", "as_told", "bare_in", "reach_of", "run_as_told", "watched"]
 
 REMEDY = "Pass calls that reach {}, by example=[asng.nn.Inputs(...), ...]"
 """What to do, with what is to be reached filled in."""
@@ -80,6 +81,34 @@ def reach_of(model: nn.Module, calls: Sequence[Inputs]) -> Reach:
     kinds = {_kind(path, layers[path]) for path in never if path in layers}
     partly = frozenset(path for path in layers if path in seen and _kind(path, layers[path]) in kinds)
     return Reach(made, never, partly)
+
+
+def bare_in(model: nn.Module, calls: Sequence[Inputs]) -> frozenset[str]:
+    """Return the paths of layers of torch whose weights the model's code reads without calling them.
+
+    Linear layers and convolutions are never called; embeddings may be called too.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 3))
+        >>> model.forward = lambda x: nn.functional.linear(x, model[0].weight)
+        >>> bare_in(model, [Inputs((torch.ones(1, 2),))])
+        frozenset({'0'})
+    """
+    layers = {path: layer for path, layer in _layers(model) if isinstance(layer, _WITH_WEIGHTS)}
+    read = _ReadOutside()
+    with left_alone(model), torch.no_grad(), watched(model) as called:
+        settle_fused_paths(model.eval(), everywhere=True)
+        for layer in (module for _, module in _layers(model) if not _is_own_code(module)):
+            layer.register_forward_pre_hook(lambda *_: read.step(1))
+            layer.register_forward_hook(lambda *_: read.step(-1), always_call=True)
+        with read:
+            for call in calls:
+                run_as_told(model, call)
+    return frozenset(
+        path
+        for path, layer in layers.items()
+        if id(layer.weight) in read.tensors and (path not in called or isinstance(layer, nn.Embedding))
+    )
 
 
 def run_as_told(model: nn.Module, call: Inputs) -> Any:
@@ -169,6 +198,32 @@ def _is_own_code(module: nn.Module) -> bool:
     if not module._modules or isinstance(module, (_NormBase, _DropoutNd)):
         return False
     return not type(module).__module__.startswith("torch.")
+
+
+_WITH_WEIGHTS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class _ReadOutside(TorchFunctionMode):
+    """Record the ids of parameters that functions are given while no layer runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: set[int] = set()
+        self._within = 0
+
+    def step(self, by: int) -> None:
+        """Record that a layer begins, by 1, or ends, by -1."""
+        self._within += by
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        # An attribute such as the type of a weight is no tensor.
+        if not self._within and any(True for _ in tensors_of([result])):
+            given = tensors_of([args, kwargs or {}])
+            self.tensors |= {id(tensor) for tensor in given if isinstance(tensor, nn.Parameter)}
+        return result
 
 
 class _Steady(TorchFunctionMode):

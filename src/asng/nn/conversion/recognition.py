@@ -39,11 +39,16 @@ _SIZES = ("size", "dim", "width", "hidden", "channel", "feature", "embed", "embd
 """Parts of names that mark a number as a width."""
 
 
-def roles_in(model: nn.Module) -> dict[str, Role]:
+def roles_in(model: nn.Module, bare: Collection[str] = ()) -> dict[str, Role]:
     """Return the roles of all layers by path, then those of tensors that belong to no layer.
 
-    A dimension of such a tensor has a role if its size is the width of some layer. Its key is
-    "path.name[dimension]".
+    A dimension of such a tensor has a role if its size is the width of some layer, or if it counts channels
+    of a layer that is not called. Its key is "path.name[dimension]".
+
+    Args:
+        model: A plain model.
+        bare: Paths of layers of torch whose weights are read without calling them (`reach.bare_in`). They
+            are tensors that belong to no layer; but embeddings are layers.
 
     Example:
         >>> class Across(nn.Module):
@@ -56,7 +61,10 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
         >>> role.makes, role.reads, role.tensors
         (8, True, {'weight': {1: 'made', 0: 'read'}})
     """
-    found = {path: role_of(module) or recognised(module) for path, module in model.named_modules()}
+    found = {
+        path: _of_bare(module) if path in bare else role_of(module) or recognised(module)
+        for path, module in model.named_modules()
+    }
     # An attention reads the weight of its last projection without calling it.
     parts = {
         f"{path}.out_proj".lstrip(".") for path, role in found.items() if role is not None and role.heads
@@ -64,12 +72,34 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
     roles = {path: role for path, role in found.items() if role is not None and path not in parts}
     widths = {role.makes for role in roles.values()} - {1}
     for path, module in model.named_modules():
-        for name, tensor in [] if path in roles else own_tensors(module).items():
+        if path in roles:
+            continue
+        tensors = _parameters(module) if path in bare else own_tensors(module)
+        for name, tensor in tensors.items():
             for dim, size in enumerate(tensor.shape):
-                if size in widths:
+                if size in widths or (path in bare and dim < 2 and size > 1):
                     key = f"{path}.{name}[{dim}]".lstrip(".")
-                    roles[key] = Role(size, reads=False, tensors={name: {dim: "made"}}, owner=path)
+                    counts = _COUNTS.get((name, dim), ()) if path in bare else ()
+                    sizes = {count: "made" for count in counts if getattr(module, count, None) == size}
+                    cut = {name: {dim: "made"}}
+                    roles[key] = Role(size, reads=False, tensors=cut, sizes=sizes, owner=path)
     return roles
+
+
+_COUNTS = {("weight", 0): ("out_features", "out_channels"), ("weight", 1): ("in_features", "in_channels")}
+"""Attributes of layers of torch that count channels along a dimension."""
+
+
+def _of_bare(module: nn.Module) -> Role | None:
+    """Return the role of a layer whose weights are read without calling it: that of an embedding, or none."""
+    if not isinstance(module, nn.Embedding) or role_of(module) is None:
+        return None
+    cuts, sizes = {"weight": {1: "made"}}, {"embedding_dim": "made"}
+    return Role(module.embedding_dim, reads=False, tensors=cuts, sizes=sizes)
+
+
+def _parameters(module: nn.Module) -> dict[str, Tensor]:
+    return {name: p for name, p in module._parameters.items() if p is not None and p.ndim}
 
 
 def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:

@@ -1,6 +1,7 @@
 """Make a supernet from an existing model: its sizes become variables, and its code is not rewritten."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -18,9 +19,9 @@ from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
 from asng.nn.conversion.importance import Importance, Order, ordered, settled
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
-from asng.nn.conversion.passes import Refused, outputs_of
+from asng.nn.conversion.passes import BARE, Refused, outputs_of
 from asng.nn.conversion.prover import Prover
-from asng.nn.conversion.reach import NEVER, reach_of
+from asng.nn.conversion.reach import NEVER, Reach, bare_in, reach_of
 from asng.nn.conversion.recognition import heads_in, numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
@@ -142,20 +143,19 @@ def searchable(
     calls = _checked(model, example)
     options = Options.of(only, skip, step, least)
     model = deep_copy(model)
-    roles = roles_in(model)
+    bare = bare_in(model, calls)
+    roles = roles_in(model, bare)
     options.check([*roles, *(path for path, _ in model.named_modules())])
     reach = reach_of(model, calls)
     roles = {path: role for path, role in roles.items() if not reach.misses(path, role.owner)}
     found, roles = _coupled(model, reach.calls, roles)
     unknown = unrecognised(model, roles) | dict.fromkeys(reach.never, NEVER)
-    prover = Prover(model, reach, roles)
-    groups, fixed = [], dict(found.fixed)
-    for paths in found.groups:
-        try:
-            groups.append(prover.proved(paths, options))
-        except Refused as reason:
-            fixed |= dict.fromkeys(paths, str(reason))
-    groups = prover.together(groups, fixed)
+    prover, groups, fixed = _proved(model, reach, found, roles, options)
+    with_heads = _with_heads(model, reach, roles, fixed.keys() - found.fixed.keys())
+    if with_heads is not None:
+        again = _proved(model, reach, *with_heads, options)
+        if len(roles.keys() & again[-1].keys()) < len(roles.keys() & fixed.keys()):
+            (prover, groups, fixed), roles = again, with_heads[-1]
     rank: Rank | None = None
     if order is not None:
         order = settled(order)
@@ -178,7 +178,8 @@ def searchable(
         with_cuts(model.get_submodule(path), cut)
     supernet = Supernet(with_depths(model, depths))
     fixed = {path: fixed[path] for path, role in roles.items() if path in fixed and role.owner is None}
-    fixed |= unknown
+    cut_in = {roles[path].owner for group in groups for path in group.widths}
+    fixed |= dict.fromkeys(sorted(bare - roles.keys() - cut_in), BARE) | unknown
     supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed, reach.never)
     return supernet
 
@@ -210,6 +211,33 @@ def _coupled(
             if _is_settled(found):
                 break
     return found, roles
+
+
+def _with_heads(
+    model: nn.Module, reach: Reach, roles: dict[str, Role], refused: AbstractSet[str]
+) -> tuple[Coupling, dict[str, Role]] | None:
+    """Return the coupling and the roles with numbers of heads; None if no refused layer belongs to one."""
+    heads = {path: role for path, role in heads_in(model, roles).items() if path not in roles}
+    if not heads or not refused:
+        return None
+    found = coupled(model, reach.calls, roles | heads)
+    belong = any(
+        not heads.keys().isdisjoint(group) for group in found.groups if not refused.isdisjoint(group)
+    )
+    return (found, roles | heads) if belong else None
+
+
+def _proved(
+    model: nn.Module, reach: Reach, found: Coupling, roles: dict[str, Role], options: Options
+) -> tuple[Prover, list[WidthGroup], dict[str, str]]:
+    """Return the groups that can be proved, and the reason of each other layer."""
+    prover, groups, fixed = Prover(model, reach, roles), [], dict(found.fixed)
+    for paths in found.groups:
+        try:
+            groups.append(prover.proved(paths, options))
+        except Refused as reason:
+            fixed |= dict.fromkeys(paths, str(reason))
+    return prover, prover.together(groups, fixed), fixed
 
 
 def _is_settled(found: Coupling) -> bool:

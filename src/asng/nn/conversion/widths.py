@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from math import gcd
 
 import torch
 from torch import Tensor
@@ -26,9 +24,8 @@ class WidthGroup:
         least: Smallest number of parts that a child has.
         blocks: Number of blocks of channels; a child has the first parts of each. It is three if one layer
             makes queries, keys and values.
-        repeated: How a layer with several channels per channel of the others arranges them. If True, one for
-            each comes first, then another for each, such as scales and then shifts. If False, those of one
-            channel are neighbours.
+        repeated: If not 0, layers that make more channels than this repeat runs of so many, such as scales
+            and then shifts. If 0, several channels for one of another layer are neighbours.
         ranks: Rank by importance of each grain of a block; the most important has rank 0. Grains are equal
             runs of neighbouring channels, of which a part has some. None if parts lie one after the other.
         numbers: Path of each number that a module stores, of channels or of heads, to the number. It has no
@@ -40,7 +37,7 @@ class WidthGroup:
     units: int
     least: int
     blocks: int = 1
-    repeated: bool = False
+    repeated: int = 0
     ranks: tuple[int, ...] | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
 
@@ -59,7 +56,7 @@ class WidthGroup:
         if path in self.numbers:
             return torch.arange(self.numbers[path]) // (self.numbers[path] // self.units) + 1
         width, ranks = self.widths[path], torch.tensor(self.ranks or range(self.units))
-        block = (reduce(gcd, self.widths.values()) if self.repeated else width) // self.blocks
+        block = (min(width, self.repeated) if self.repeated else width) // self.blocks
         grain = torch.arange(width) % block // (block // len(ranks))
         return ranks[grain] // (len(ranks) // self.units) + 1
 
