@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from asng.nn import Conversion, Inputs, searchable
-from asng.nn.conversion import SkipTrial, cut_of, numbers_in, reduced, roles_in, shaken
+from asng.nn.conversion import SkipTrial, all_roles, cut_of, reduced, shaken
 from benchmarks.record import commit
 from benchmarks.zoo.entry import Entry
 from benchmarks.zoo.run import ARCHITECTURES, ITEMS, called, entries, in_words, key, same
@@ -87,9 +87,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         for depth, count in depths.items():
             if depth.gone(count):
                 trial.check(depth.container, depth.gone(count), in_place=depth.in_place)
-        roles = roles_in(small)
-        roles |= numbers_in(small, roles)
-        proved += not made or bool(cut_of(small, [shown], roles, made).made)
+        proved += not made or bool(cut_of(small, [shown], all_roles(small, [shown]), made).made)
     return {
         "name": entry.name,
         "family": entry.family,

@@ -6,7 +6,7 @@ from asng.nn.conversion.importance import Importance, Order
 from asng.nn.conversion.passes import Refused, outputs_of, shaken
 from asng.nn.conversion.proof import ChannelCut, cut_of, left_of
 from asng.nn.conversion.reach import REMEDY, as_told, reach_of
-from asng.nn.conversion.recognition import numbers_in, roles_in
+from asng.nn.conversion.recognition import all_roles, numbers_in, roles_in
 from asng.nn.conversion.roles import Role, role_of
 from asng.nn.conversion.searchable import Conversion, python_of, searchable
 from asng.nn.conversion.skipping import SkipTrial
@@ -24,6 +24,7 @@ __all__ = [
     "Role",
     "SkipTrial",
     "WidthGroup",
+    "all_roles",
     "as_told",
     "coupled",
     "cut_of",

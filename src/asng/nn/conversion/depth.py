@@ -15,8 +15,7 @@ from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.passes import Refused, whole_of
 from asng.nn.conversion.proof import ChannelCut, cut_of
-from asng.nn.conversion.reach import bare_in
-from asng.nn.conversion.recognition import heads_in, numbers_in, own_tensors, roles_in
+from asng.nn.conversion.recognition import all_roles, own_tensors
 from asng.nn.conversion.skipping import SkipTrial, replaced
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.hooks import is_wrapped
@@ -165,8 +164,7 @@ def check_with_widths(
         Refused: They cannot be cut, or layers then read other channels.
     """
     small, paths = reduced(model, counts)
-    roles = roles_in(small, bare_in(small, calls))
-    roles |= numbers_in(small, roles) | heads_in(small, roles)
+    roles = all_roles(small, calls)
     there = {paths[path]: kept for path, kept in cut.made.items() if path in paths}
     if not there:
         return

@@ -6,7 +6,7 @@ if its output is a layer norm or an RMS norm of its input, scaled and shifted. B
 some of their channels, which excludes a norm that stores the root of its width.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -17,13 +17,24 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
+from asng.nn.conversion.reach import bare_in
 from asng.nn.conversion.roles import Role, narrowed, of_group_norm, role_of
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.extraction.recording import left_alone
+from asng.nn.inputs import Inputs
 from asng.nn.layers.batch_norm import AVERAGES
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["heads_in", "heads_of", "numbers_in", "own_tensors", "recognised", "roles_in", "unrecognised"]
+__all__ = [
+    "all_roles",
+    "heads_in",
+    "heads_of",
+    "numbers_in",
+    "own_tensors",
+    "recognised",
+    "roles_in",
+    "unrecognised",
+]
 
 _TOLERANCE = 1e-3
 """Largest difference of a norm from one without eps, as a share of the largest number."""
@@ -37,6 +48,19 @@ _RESERVED = {"names", "path", "variables", "value", "extract", "described"}
 
 _SIZES = ("size", "dim", "width", "hidden", "channel", "feature", "embed", "embd", "model", "unit", "filter")
 """Parts of names that mark a number as a width."""
+
+
+def all_roles(model: nn.Module, calls: Sequence[Inputs]) -> dict[str, Role]:
+    """Return the roles of all that a cut may name: layers, tensors, and numbers that modules store.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 8))
+        >>> model.hidden_size = 8
+        >>> list(all_roles(model, [Inputs((torch.ones(1, 3),))]))
+        ['0', 'hidden_size']
+    """
+    roles = roles_in(model, bare_in(model, calls))
+    return roles | numbers_in(model, roles) | heads_in(model, roles)
 
 
 def roles_in(model: nn.Module, bare: Collection[str] = ()) -> dict[str, Role]:
