@@ -167,3 +167,48 @@ def test_a_number_of_heads_that_decides_how_wide_they_are_stays():
     child = supernet.extract({key: v.low for key, v in supernet.space.items()}, example=x)
     assert child.attention.num_heads == 5
     assert child.attention.qkv.out_features == 15
+
+
+class Split(nn.Module):
+    """As in nanoGPT: one layer for all three is split to a stored width."""
+
+    def __init__(self, *, scale):
+        super().__init__()
+        self.c_attn, self.c_proj = nn.Linear(20, 60), nn.Linear(20, 20)
+        self.n_head, self.n_embd, self.scale = 5, 20, scale
+
+    def forward(self, x):
+        b, t, c = x.shape
+        q, k, v = (
+            part.view(b, t, self.n_head, c // self.n_head).transpose(1, 2)
+            for part in self.c_attn(x).split(self.n_embd, dim=2)
+        )
+        y = (q @ k.transpose(-2, -1) * self.scale(k)).softmax(-1) @ v
+        return self.c_proj(y.transpose(1, 2).contiguous().view(b, t, c))
+
+
+SCALES = {
+    "by its size": (lambda k: k.shape[-1] ** -0.5, (2, 8)),
+    "by a number": (lambda k: 0.5, (5, 5)),
+}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_layer_that_is_split_to_a_stored_width_is_narrowed(scale):
+    """Heads lose channels, unless the code scales by their number: then whole heads go."""
+    factor, sizes = SCALES[scale]
+    model, x, supernet = converted(lambda: Split(scale=factor))
+    (group,) = supernet.conversion.groups
+    check_children(model, x, supernet)
+    child = supernet.extract({"first": group.variable.low}, example=x).eval()
+    assert (child.attention.n_head, child.attention.n_embd) == sizes
+    whole, made = copy.deepcopy(model), group.made(group.least)
+    gone = ~torch.isin(torch.arange(20), made["first"])
+    with torch.no_grad():
+        for layer in (whole.first, whole.attention.c_proj):
+            layer.weight[gone], layer.bias[gone] = 0.0, 0.0
+        rows = ~torch.isin(torch.arange(60), made["attention.c_attn"])
+        whole.attention.c_attn.weight[rows], whole.attention.c_attn.bias[rows] = 0.0, 0.0
+        values = ~torch.isin(torch.arange(40, 60), made["attention.c_attn"])
+        whole.attention.c_proj.weight[:, values] = 0.0
+    torch.testing.assert_close(child(x), whole(x))

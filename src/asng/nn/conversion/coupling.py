@@ -51,7 +51,12 @@ class Coupling:
     blind: bool = False
 
 
-def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role] | None = None) -> Coupling:
+def coupled(
+    model: nn.Module,
+    calls: Sequence[Inputs],
+    roles: Mapping[str, Role] | None = None,
+    known: Sequence[Sequence[str]] = (),
+) -> Coupling:
     """Return the groups of layers of a model that must make equally many channels.
 
     If the model cannot run on shapes alone, each layer is a group by itself.
@@ -60,9 +65,13 @@ def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]
         model: A plain model.
         calls: Inputs of calls of the model.
         roles: Roles of its layers, tensors and numbers. Default: those of `roles_in`.
+        known: Groups that are coupled from the start.
     """
     roles = roles_in(model) if roles is None else roles
     names = _Names({path: role.makes for path, role in roles.items() if role.makes})
+    for first, *others in known:
+        for path in others:
+            names.couple(names.primes[first], names.primes[path])
     layers = [path for path in names.widths if roles[path].owner is None]
     try:
         shapes, there = _without_numbers(model, calls, roles, names)

@@ -126,6 +126,8 @@ class Misfits(TorchFunctionMode):
                 tensors = tensors_of([*args, *(kwargs or {}).values()])
                 given = _shapes(sorted(tensors, key=lambda tensor: not tensor.is_floating_point()), {})
             raise MisfitError(name or "a function", given, numbers) from error
+        if name == "split" and _is_split_otherwise(result, self._heard.get(name, [])[number : number + 1]):
+            raise MisfitError("split", _shapes(args, kwargs), _integers([args, kwargs]))
         if (written := _misfits_of_writing(name, args)) is not None:
             raise MisfitError("writing into a tensor", written)
         if name in ("cat", "concat", "concatenate", "hstack", "vstack"):
@@ -134,6 +136,12 @@ class Misfits(TorchFunctionMode):
                 if len(parts[0]) == result.ndim and size != parts[0][dim]:
                     self._sums[size] = [part[dim] for part in parts]
         return result
+
+
+def _is_split_otherwise(parts: Sequence[Tensor], heard: Sequence[_Heard]) -> bool:
+    """Whether a tensor that was split into equal parts is split into more or fewer, or unequal ones."""
+    before = [shape for shape, _ in heard[0].results] if heard else []
+    return len(set(before)) == 1 and (len(parts) != len(before) or len({part.shape for part in parts}) > 1)
 
 
 def _misfits_of_writing(name: str, args: Sequence[Any]) -> list[tuple[int, ...]] | None:

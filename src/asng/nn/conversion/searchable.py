@@ -151,7 +151,7 @@ def searchable(
     found, roles = _coupled(model, reach.calls, roles)
     unknown = unrecognised(model, roles) | dict.fromkeys(reach.never, NEVER)
     prover, groups, fixed = _proved(model, reach, found, roles, options)
-    with_heads = _with_heads(model, reach, roles, fixed.keys() - found.fixed.keys())
+    with_heads = _with_heads(model, reach, found, roles, fixed.keys() - found.fixed.keys())
     if with_heads is not None:
         again = _proved(model, reach, *with_heads, options)
         if len(roles.keys() & again[-1].keys()) < len(roles.keys() & fixed.keys()):
@@ -214,13 +214,13 @@ def _coupled(
 
 
 def _with_heads(
-    model: nn.Module, reach: Reach, roles: dict[str, Role], refused: AbstractSet[str]
+    model: nn.Module, reach: Reach, before: Coupling, roles: dict[str, Role], refused: AbstractSet[str]
 ) -> tuple[Coupling, dict[str, Role]] | None:
     """Return the coupling and the roles with numbers of heads; None if no refused layer belongs to one."""
     heads = {path: role for path, role in heads_in(model, roles).items() if path not in roles}
     if not heads or not refused:
         return None
-    found = coupled(model, reach.calls, roles | heads)
+    found = coupled(model, reach.calls, roles | heads, before.groups)
     belong = any(
         not heads.keys().isdisjoint(group) for group in found.groups if not refused.isdisjoint(group)
     )
