@@ -2,8 +2,9 @@
 
 A small residual network is searched under a budget of half of its own latency, by a short search with each of
 ten seeds. The objective is size alone, so that searches go to the limit, where they would select a
-measurement that is too low by chance. Every child is then timed in a fresh process, pass by pass in turn with
-the whole network, by two clocks: CPU time of the thread, and the wall clock. There are three measures:
+measurement that is too low by chance. Every child is then timed in a fresh process by two clocks, CPU time of
+the thread, and the wall clock. It runs by itself, as a budget is measured, and then pass by pass in turn with
+the whole network, which slows down both but leaves their ratio. There are three measures:
 
 - `latency`, in torch;
 - `onnx_latency`, the exported program in onnxruntime (fewer steps, since an export takes seconds);
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +95,18 @@ def found(measure: str, seed: int) -> SearchResult:
 
 
 def beside(measure: str, architecture: str, folder: Path) -> dict[str, float]:
-    """Time the child in turn with the whole network; run in a fresh process."""
-    runs = [_pass(measure, a, folder) for a in (Architecture.from_json(architecture), whole())]
-    times: list[list[tuple[float, float]]] = [[], []]
+    """Time the child alone, then in turn with the whole network; run in a fresh process."""
+    child, all_ = (_pass(measure, a, folder) for a in (Architecture.from_json(architecture), whole()))
+    [(alone, _)] = _timed([child])
+    (ours, our_wall), (theirs, their_wall) = _timed([child, all_])
+    return {"seconds": alone, "in_turn": ours, "whole": theirs, "ratio": ours / theirs} | {
+        "wall_ratio": our_wall / their_wall
+    }
+
+
+def _timed(runs: Sequence[Callable[[], Any]]) -> list[list[float]]:
+    """Return for each run its median seconds of the processor and of the wall clock, taken in turn."""
+    times: list[list[tuple[float, float]]] = [[] for _ in runs]
     with torch.inference_mode():
         for number in range(PASSES + 10):
             for run, own in zip(runs, times, strict=True):
@@ -103,9 +114,7 @@ def beside(measure: str, architecture: str, folder: Path) -> dict[str, float]:
                 run()
                 if number >= 10:
                     own.append((time.thread_time() - before, time.perf_counter() - start))
-    medians = [[statistics.median(column) for column in zip(*own, strict=True)] for own in times]
-    (child, child_wall), (all_, all_wall) = medians
-    return {"seconds": child, "whole": all_, "ratio": child / all_, "wall_ratio": child_wall / all_wall}
+    return [[statistics.median(column) for column in zip(*own, strict=True)] for own in times]
 
 
 def _pass(measure: str, architecture: Architecture, folder: Path) -> Any:
