@@ -64,6 +64,37 @@ class Embedded(Apart):
         return self.proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
+class Cut(Fused):
+    """Queries, keys and values are cut apart by a size that the module stores."""
+
+    def __init__(self, *, sliced):
+        super().__init__()
+        self.sliced = sliced
+
+    def forward(self, x):
+        y, n = self.qkv(x), self.attn_dim
+        parts = (y[..., :n], y[..., n : 2 * n], y[..., 2 * n :]) if self.sliced else y.split(n, dim=-1)
+        q, k, v = (part.view(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2) for part in parts)
+        y = (q @ k.transpose(-2, -1) * self.scale).softmax(-1) @ v
+        return self.proj(y.transpose(1, 2).reshape(*x.shape[:2], n))
+
+
+class Biased(Fused):
+    """One layer makes queries, keys and values in turn; a tensor and a layer have a place for each head."""
+
+    def __init__(self):
+        super().__init__()
+        self.slopes, self.gate = nn.Parameter(torch.rand(6)), nn.Linear(20, 6)
+
+    def forward(self, x):
+        parts = self.qkv(x).reshape(*x.shape[:2], 3, self.num_heads, self.head_dim)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)
+        apart = (torch.arange(5).unsqueeze(1) - torch.arange(5)).abs()
+        y = (q @ k.transpose(-2, -1) * self.scale - self.slopes.view(-1, 1, 1) * apart).softmax(-1) @ v
+        y = y.transpose(1, 2) * self.gate(x).sigmoid().unsqueeze(-1)
+        return self.proj(y.reshape(*x.shape[:2], self.attn_dim))
+
+
 class Odd(Fused):
     """Three heads, fewer than the three blocks of queries, keys and values have parts."""
 
@@ -107,6 +138,9 @@ MAKERS = {
     "apart": (Apart, "q", 4),
     "embedded": (Embedded, "q", 6),
     "odd": (Odd, "qkv", 3),
+    "split": (lambda: Cut(sliced=False), "qkv", 6),
+    "sliced": (lambda: Cut(sliced=True), "qkv", 6),
+    "biased": (Biased, "qkv", 6),
 }
 
 

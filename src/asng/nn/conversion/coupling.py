@@ -308,7 +308,8 @@ def _one_pass(
     names.sums.clear()
     outputs = []
     try:
-        with left_alone(model), torch.no_grad(), torch.device("meta"), Misfits(listened, names.sums):
+        misfits = Misfits(listened, names.sums, names.within)
+        with left_alone(model), torch.no_grad(), torch.device("meta"), misfits:
             tensors.set()
             outputs = [run_as_told(model, call) for call in calls]
             for sides in ties:

@@ -185,7 +185,7 @@ def _tries(group: Any, prover: _Proofs) -> Iterator[_Grains]:
 
     It is proved for one order, in which neighbours are in different parts.
     """
-    block = reduce(gcd, group.widths.values()) // group.blocks
+    block = reduce(gcd, map(group.block, group.widths))
     for number in (n for n in range(block, group.units - 1, -1) if block % n == n % group.units == 0):
         spread = torch.arange(number).reshape(group.units, -1).T.flatten()
         if _holds(replace(group, ranks=tuple(spread.tolist())), prover):

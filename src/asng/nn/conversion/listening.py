@@ -6,7 +6,7 @@ input has.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -90,11 +90,14 @@ class Misfits(TorchFunctionMode):
     Args:
         listened: The record of that pass.
         sums: Is filled: sizes that a concatenation has made, to the sizes of its parts.
+        within: Returns the layers, as numbers, whose channels a size counts.
     """
 
-    def __init__(self, listened: Listen, sums: dict[int, list[int]]) -> None:
+    def __init__(
+        self, listened: Listen, sums: dict[int, list[int]], within: Callable[[int], set[int]]
+    ) -> None:
         super().__init__()
-        self._sums = sums
+        self._sums, self._within = sums, within
         self._seen, self._heard = list(listened.seen), listened.heard
         calls = sum(map(len, listened.heard.values()))
         self._most = _RUNS_ON * calls + _IN_A_LAYER * listened.layers + 1000
@@ -110,6 +113,10 @@ class Misfits(TorchFunctionMode):
         self._calls[name] += 1
         if self._calls.total() > self._most:
             raise RuntimeError("a size stands for a number of steps")
+        for size, bound in _bounds(name, args, kwargs or {}):
+            here, there = self._within(size), self._within(abs(bound))
+            if here and there and here.isdisjoint(there):
+                raise MisfitError("cutting a tensor", [(size,), (abs(bound),)])
         try:
             result = func(*args, **(kwargs or {}))
         except MisfitError:
@@ -126,8 +133,6 @@ class Misfits(TorchFunctionMode):
                 tensors = tensors_of([*args, *(kwargs or {}).values()])
                 given = _shapes(sorted(tensors, key=lambda tensor: not tensor.is_floating_point()), {})
             raise MisfitError(name or "a function", given, numbers) from error
-        if name == "split" and _is_split_otherwise(result, self._heard.get(name, [])[number : number + 1]):
-            raise MisfitError("split", _shapes(args, kwargs), _integers([args, kwargs]))
         if (written := _misfits_of_writing(name, args)) is not None:
             raise MisfitError("writing into a tensor", written)
         if name in ("cat", "concat", "concatenate", "hstack", "vstack"):
@@ -138,10 +143,32 @@ class Misfits(TorchFunctionMode):
         return result
 
 
-def _is_split_otherwise(parts: Sequence[Tensor], heard: Sequence[_Heard]) -> bool:
-    """Whether a tensor that was split into equal parts is split into more or fewer, or unequal ones."""
-    before = [shape for shape, _ in heard[0].results] if heard else []
-    return len(set(before)) == 1 and (len(parts) != len(before) or len({part.shape for part in parts}) > 1)
+def _bounds(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Yield the sizes of a tensor that a call cuts, each with a place or a length at which it is cut.
+
+    Python and torch take any: a slice may end behind the tensor, and a split may have a part too few.
+
+    Example:
+        >>> list(_bounds("__getitem__", [torch.ones(2, 9), (..., slice(4, 8))], {}))
+        [(9, 4), (9, 8)]
+        >>> list(_bounds("split", [torch.ones(2, 9), 3], {"dim": -1}))
+        [(9, 3)]
+    """
+    if len(args) < 2 or not isinstance(args[0], Tensor):
+        return
+    shape, by = args[0].shape, args[1]
+    if name == "split" and type(by) is int and shape:
+        yield shape[args[2] if len(args) > 2 else kwargs.get("dim", 0)], by
+    elif name == "__getitem__":
+        index = [i for i in (by if isinstance(by, tuple) else (by,)) if i is not None]
+        if any(isinstance(i, Tensor) and i.dtype == torch.bool for i in index):
+            return  # it may stand for several dimensions
+        end = next((n for n, i in enumerate(index) if i is Ellipsis), len(index))
+        pairs = [*zip(index[:end], shape, strict=False)]
+        pairs += zip(reversed(index[end + 1 :]), reversed(shape), strict=False)
+        for i, size in pairs:
+            bounds = (i.start, i.stop) if isinstance(i, slice) else ()
+            yield from ((size, bound) for bound in bounds if type(bound) is int)
 
 
 def _misfits_of_writing(name: str, args: Sequence[Any]) -> list[tuple[int, ...]] | None:

@@ -67,7 +67,7 @@ class Prover:
         numbers = {path: size for path, size in sizes.items() if self.roles[path].is_number}
         widths = {path: size for path, size in sizes.items() if path not in numbers}
         whole, first = reduce(gcd, sizes.values()), widths[paths[0]]
-        places = reduce(gcd, widths.values())
+        per_head = frozenset(size for path, size in numbers.items() if self._counts_heads(path))
         step, share = options.of_paths(options.step, paths), options.of_paths(options.least, paths) or 0.25
         if step is None:
             counts = [n for n in range(min(whole, _MOST_UNITS), 1, -1) if whole % n == 0]
@@ -81,10 +81,11 @@ class Prover:
         if not counts and whole == first > 1:
             reason = Refused(f"its {first} channels have no 2 to {_MOST_UNITS} equal parts; pass step=1")
         # Several channels for each one of another layer are neighbours, or come in repeated rounds.
-        repeats = (0, places, first) if len(set(widths.values())) > 1 else (0,)
+        repeats = (0, reduce(gcd, widths.values()), first) if len(set(widths.values())) > 1 else (0,)
         ways = product((n for n in self._blocks if n % runs == 0), dict.fromkeys(repeats))
         for blocks, repeated in ways:
             first_way, found = (blocks, repeated) == (runs, 0), None
+            places = reduce(gcd, (n for n in widths.values() if repeated or n not in per_head), 0)
             refused: dict[int, Refused] = {}
             for units in _in_turn(counts, finest_first=first_way):
                 # Parts can be proved only if the wider parts can that consist of them.
@@ -93,7 +94,9 @@ class Prover:
                 if places % (blocks * units) or (heads and any(n // units % heads for n in widths.values())):
                     continue
                 least = max(1, ceil(share * units))
-                group = WidthGroup(paths[0], widths, units, least, blocks, repeated, numbers=numbers)
+                group = WidthGroup(
+                    paths[0], widths, units, least, blocks, repeated, numbers=numbers, heads=per_head
+                )
                 if group.least == units:
                     reason = reason if tried else Refused("least= keeps all of it")
                     continue
@@ -216,6 +219,10 @@ class Prover:
             # What is left with the fewest parts is always present.
             self._thresholds[key] = {p: t.masked_fill(t == group.least, 1) for p, t in found.items()}
         return self._thresholds[key]
+
+    def _counts_heads(self, path: str) -> bool:
+        """Whether a number that a module stores is one of heads."""
+        return path.rpartition(".")[2] in heads_of(self.model.get_submodule(self.roles[path].owner or ""))
 
     def _width(self, path: str) -> int:
         """Return the number of channels that a layer reads or passes on."""

@@ -30,6 +30,8 @@ class WidthGroup:
             runs of neighbouring channels, of which a part has some. None if parts lie one after the other.
         numbers: Path of each number that a module stores, of channels or of heads, to the number. It has no
             places, so that blocks and ranks do not matter to it.
+        heads: Those of the numbers that count heads. A layer that makes as many channels has one block, since
+            it makes one for each head, such as a bias.
     """
 
     name: str
@@ -40,6 +42,7 @@ class WidthGroup:
     repeated: int = 0
     ranks: tuple[int, ...] | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+    heads: frozenset[int] = frozenset()
 
     @property
     def step(self) -> int:
@@ -55,10 +58,16 @@ class WidthGroup:
         """Return the part of each channel that a layer makes or a number counts, from 1 on, (channels,)."""
         if path in self.numbers:
             return torch.arange(self.numbers[path]) // (self.numbers[path] // self.units) + 1
-        width, ranks = self.widths[path], torch.tensor(self.ranks or range(self.units))
-        block = (min(width, self.repeated) if self.repeated else width) // self.blocks
-        grain = torch.arange(width) % block // (block // len(ranks))
+        block, ranks = self.block(path), torch.tensor(self.ranks or range(self.units))
+        grain = torch.arange(self.widths[path]) % block // (block // len(ranks))
         return ranks[grain] // (len(ranks) // self.units) + 1
+
+    def block(self, path: str) -> int:
+        """Return the number of channels in a block of a layer."""
+        width = self.widths[path]
+        if self.repeated:
+            return min(width, self.repeated) // self.blocks
+        return width // (1 if width in self.heads else self.blocks)
 
     @property
     def is_counted_in_channels(self) -> bool:
