@@ -46,7 +46,20 @@ _RESERVED = {"names", "path", "variables", "value", "extract", "described"}
 """Attributes of a searchable module; a module of a class that already has one cannot become searchable."""
 
 
-_SIZES = ("size", "dim", "width", "hidden", "channel", "feature", "embed", "embd", "model", "unit", "filter")
+_SIZES = (
+    "size",
+    "dim",
+    "width",
+    "hidden",
+    "channel",
+    "chs",
+    "feature",
+    "embed",
+    "embd",
+    "model",
+    "unit",
+    "filter",
+)
 """Parts of names that mark a number as a width."""
 
 
@@ -129,8 +142,8 @@ def _parameters(module: nn.Module) -> dict[str, Tensor]:
 def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
     """Return the roles of numbers that modules store and that may be the width of a layer, by "path.name".
 
-    Their names mark them as sizes. They are equal to the width of some layer, or divide one and consist of
-    as many equal parts as their module has heads.
+    Their names mark them as sizes. They are equal to the width of some layer, or divide one. If they divide
+    one, they consist of as many equal parts as their module has heads, or a layer of it reads as many.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 8))
@@ -147,7 +160,7 @@ def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
             if (
                 type(value) is int
                 and _says_size(name)
-                and (value in widths or _is_of_heads(module, name, widths))
+                and (value in widths or _is_of_heads(module, name, widths) or _is_part(module, value, widths))
             ):
                 key = f"{path}.{name}".lstrip(".")
                 found[key] = Role(value, reads=False, sizes={name: "made"}, owner=path)
@@ -212,6 +225,14 @@ def _is_of_heads(module: nn.Module, name: str, widths: Collection[int]) -> bool:
     value = 0 if "head" in name.lower() and not name.startswith("all") else vars(module)[name]
     heads = any(value > many and value % many == 0 for many in heads_of(module).values())
     return heads and any(width % value == 0 for width in widths)
+
+
+def _is_part(module: nn.Module, value: int, widths: Collection[int]) -> bool:
+    """Whether a layer of a module reads as many channels, and one makes a multiple, as in a gated unit."""
+    inside: list[Any] = list(module.children())
+    read = {getattr(layer, name, 0) for layer in inside for name in ("in_features", "in_channels")}
+    made = {getattr(layer, name, 0) for layer in inside for name in ("out_features", "out_channels")}
+    return value in read and any(many > value > 1 and many % value == 0 for many in made & {*widths})
 
 
 def _says_size(name: str) -> bool:
