@@ -107,3 +107,22 @@ def test_widths_beside_channels_that_are_cut_off_are_searched():
     check_children(model, x, supernet)
     child = supernet.extract({**{k: v.high for k, v in supernet.space.items()}, "stem": 1}, example=x)
     assert child.narrow.out_chs == child.stem.out_channels == 2
+
+
+def test_a_tensor_that_is_as_long_as_some_layer_by_chance_fixes_no_layer():
+    """As the segments of Funnel, of which there are as many as classes."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.last = nn.Linear(3, 16), nn.Linear(16, 8), nn.Linear(8, 2)
+            self.segments = nn.Parameter(torch.randn(2, 16))
+
+        def forward(self, x):
+            one, other = (self.first(x) @ self.segments.T).split(1, dim=-1)
+            return self.last(self.second(self.first(x)) * (one - other))
+
+    model, x = Net().eval(), torch.randn(4, 3)
+    supernet = snn.searchable(model, x)
+    assert [g.name for g in supernet.conversion.groups] == ["first", "second"]
+    check_children(model, x, supernet)

@@ -7,6 +7,7 @@ plain number, of a parameter or in the model's own code, is fixed. The result is
 decides whether a group can really be cut.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -205,6 +206,20 @@ class _Tensors:
                     return one, other
         return None
 
+    def guessed_in(self, error: Exception) -> int | None:
+        """Return the prime of a tensor's dimension that may have caused an error; None if there is none.
+
+        The tensor belongs to a module in whose code the error was raised. Nothing else has this prime: it may
+        be by chance that the dimension is as long as some layer is wide.
+        """
+        names, shared = self._names, Counter(self._names.primes.values())
+        for module in _frames(error):
+            for owner, _, _, paths in self._found:
+                for path in paths.values() if owner is module else ():
+                    if path not in names.fixed and shared[names.primes[path]] == 1:
+                        return names.primes[path]
+        return None
+
     def set(self) -> None:
         """Give the tensors and numbers the sizes that stand for their channels."""
         for module, name, path in self._numbers:
@@ -321,11 +336,12 @@ def _one_pass(
             raise
         _resolve(misfit, names)
     except Exception as error:  # the model checks a size itself
-        last, pair = names.last, tensors.asked_in(error)
-        if last is None:
+        pair, guessed = tensors.asked_in(error), tensors.guessed_in(error)
+        asked = names.last if guessed is None else guessed
+        if asked is None:
             raise
         if pair is None:
-            names.fix(last, "the model's own code asks for its size")
+            names.fix(asked, "the model's own code asks for its size")
         else:
             names.couple(*pair)
     for tensor, there in zip(tensors_within(outputs), given, strict=False):
