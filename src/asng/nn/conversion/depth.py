@@ -12,10 +12,11 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
+from asng.nn.conversion.numbers import all_roles
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.passes import Refused, whole_of
 from asng.nn.conversion.proof import ChannelCut, cut_of
-from asng.nn.conversion.recognition import all_roles, own_tensors
+from asng.nn.conversion.recognition import own_tensors
 from asng.nn.conversion.skipping import SkipTrial, replaced
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.hooks import is_wrapped

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.depth import DepthGroup, Rank, check_with_widths, depths_in
 from asng.nn.conversion.gathered import TWINS, gathered
+from asng.nn.conversion.numbers import heads_of
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import Cut, cuts_of
 from asng.nn.conversion.passes import Refused, shaken, trained_by, whole_of
 from asng.nn.conversion.proof import ChannelCut, check_heard, check_trains, cut_of, left_of, narrow
 from asng.nn.conversion.reach import PARTLY, Reach
-from asng.nn.conversion.recognition import heads_of
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.layers.sizes import Size

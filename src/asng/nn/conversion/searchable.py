@@ -17,12 +17,13 @@ from asng.nn.conversion.block_order import with_order
 from asng.nn.conversion.coupling import OUTPUT, SINGLE, Coupling, coupled
 from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
 from asng.nn.conversion.importance import Importance, Order, ordered, settled
+from asng.nn.conversion.numbers import heads_in, numbers_in
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
 from asng.nn.conversion.passes import BARE, Refused, outputs_of
 from asng.nn.conversion.prover import Prover
 from asng.nn.conversion.reach import NEVER, Reach, bare_in, reach_of
-from asng.nn.conversion.recognition import heads_in, numbers_in, roles_in, unrecognised
+from asng.nn.conversion.recognition import roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.extraction.copying import deep_copy
