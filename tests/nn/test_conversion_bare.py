@@ -72,7 +72,7 @@ class Turned(nn.Module):
 
 
 class Pictures(nn.Module):
-    """A convolution whose weight is standardised before it is used."""
+    """A convolution whose weight is doubled before it is used."""
 
     def __init__(self):
         super().__init__()
