@@ -95,6 +95,22 @@ class Biased(Fused):
         return self.proj(y.reshape(*x.shape[:2], self.attn_dim))
 
 
+class Named(nn.Module):
+    """As in BERT: one of the layers is called `value`, and three numbers are stored."""
+
+    def __init__(self, heads=4, size=8):
+        super().__init__()
+        self.num_attention_heads, self.attention_head_size, self.all_head_size = heads, size, heads * size
+        self.query, self.key, self.value = (nn.Linear(20, heads * size) for _ in range(3))
+        self.proj = nn.Linear(heads * size, 20)
+
+    def forward(self, x):
+        shape = (*x.shape[:2], self.num_attention_heads, self.attention_head_size)
+        q, k, v = (getattr(self, name)(x).view(shape).transpose(1, 2) for name in ("query", "key", "value"))
+        y = (q @ k.transpose(-2, -1) * self.attention_head_size**-0.5).softmax(-1) @ v
+        return self.proj(y.transpose(1, 2).reshape(*x.shape[:2], self.all_head_size))
+
+
 class Odd(Fused):
     """Three heads, fewer than the three blocks of queries, keys and values have parts."""
 
@@ -141,6 +157,7 @@ MAKERS = {
     "split": (lambda: Cut(sliced=False), "qkv", 6),
     "sliced": (lambda: Cut(sliced=True), "qkv", 6),
     "biased": (Biased, "qkv", 6),
+    "named": (Named, "query", 4),
 }
 
 
@@ -159,12 +176,15 @@ def test_whole_heads_are_searched_and_the_rest_computes_what_it_did(name, order)
     group = next(g for g in supernet.conversion.groups if g.name == f"attention.{layer}")
     assert (group.units, group.step * heads) == (heads, group.widths[group.name])
     check_children(model, x, supernet)
-    v = "attention.v" if layer == "q" else "attention.qkv"
+    v = {"q": "attention.v", "query": "attention.value", "qkv": "attention.qkv"}[layer]
     for units in range(group.least, heads):
         largest = {key: variable.high for key, variable in supernet.space.items()}
         value = units * group.step if group.is_counted_in_channels else units
         child = supernet.extract({**largest, group.name: value}, example=x).eval()
-        assert getattr(child.attention, "num_heads", getattr(child.attention, "n_head", None)) == units
+        stored = vars(child.attention)
+        assert [stored[key] for key in ("num_heads", "n_head", "num_attention_heads") if key in stored] == [
+            units
+        ]
         whole = copy.deepcopy(model)
         width = whole.attention.proj.in_features
         gone = ~torch.isin(torch.arange(width), group.made(units)[v] % width)

@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 import torch
+from conversions import check_children
 from torch import nn
 
 from asng import nn as snn
@@ -343,7 +344,7 @@ class Softmax(RootMeanSquare):
 
 
 class Named(RootMeanSquare):
-    value = 3
+    path = 3
 
 
 @pytest.mark.parametrize("norm", [ByRoot, Sorting, Softmax, Named])
@@ -355,7 +356,37 @@ def test_what_is_no_norm_mixes_channels(norm):
 
 def test_a_module_whose_attribute_has_a_reserved_name_stays_and_says_so():
     conversion = snn.searchable(Language(Named), tokens()).conversion
-    assert conversion.fixed["norm"] == "Named is not cut: it has an attribute `value`, a name that asng needs"
+    assert conversion.fixed["norm"] == "Named is not cut: it has an attribute `path`, a name that asng needs"
+
+
+class Valued(RootMeanSquare):
+    """Has a method called as one of searchable modules."""
+
+    def value(self, x):
+        return super().forward(x)
+
+    def forward(self, x):
+        return self.value(x)
+
+
+class Storing(RootMeanSquare):
+    """Its tensor is called as a method of searchable modules."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.value, self.weight = self.weight, None
+
+    def forward(self, x):
+        return x / x.square().mean(-1, keepdim=True).add(1e-6).sqrt() * self.value
+
+
+@pytest.mark.parametrize("norm", [Valued, Storing])
+def test_a_module_may_have_a_value_of_its_own(norm):
+    torch.manual_seed(0)
+    model = Language(norm)
+    supernet = snn.searchable(model, tokens())
+    assert any("tokens" in group.widths for group in supernet.conversion.groups)
+    check_children(model, tokens(), supernet)
 
 
 def test_a_tensor_that_only_happens_to_be_as_long_stays():

@@ -11,7 +11,7 @@ from asng.nn.layers.subclasses import plain_class
 from asng.nn.selection import current_selection
 from asng.space import Integer, SizeExpression, Variable
 
-__all__ = ["Blocks", "Run", "blocks_of", "renumbered", "searched", "shortened"]
+__all__ = ["Blocks", "OfPlain", "Run", "blocks_of", "renumbered", "searched", "shortened"]
 
 
 class Run(NamedTuple):
@@ -28,6 +28,17 @@ class Run(NamedTuple):
     in_place: bool
 
 
+class OfPlain:
+    """Makes `value` what it is in the plain class: an attribute or a part, as in the attention of BERT.
+
+    The searchable class itself calls `super().value`.
+    """
+
+    def __get__(self, module: Any, kind: Any = None) -> Any:
+        # If the plain class has none, Python goes on to `__getattr__`, which finds a part of that name.
+        return super(Searchable, kind if module is None else module).value  # type: ignore[misc]
+
+
 class Blocks(Searchable):
     """A `torch.nn.ModuleList` or `Sequential` that in a pass contains only the blocks that run.
 
@@ -36,6 +47,7 @@ class Blocks(Searchable):
     """
 
     search_runs: tuple[Run, ...] = ()
+    value = OfPlain()
 
     def variables(self) -> dict[str, Variable | SizeExpression]:
         """Return slots "depths[0]", "depths[1]", ..., one per run."""
@@ -43,9 +55,9 @@ class Blocks(Searchable):
 
     def chosen(self) -> dict[str, Any]:
         """Return the blocks that run under the current architecture, by name in the plain container."""
-        left = dict(self._modules)
+        left, value = dict(self._modules), super().value
         for number, run in enumerate(self.search_runs):
-            count: Any = self.value(f"depths[{number}]")
+            count: Any = value(f"depths[{number}]")
             left = shortened(left, run.names[count:], in_place=run.in_place)
         return renumbered(left)
 

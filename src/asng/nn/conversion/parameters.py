@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from asng.nn.base import Extraction, Searchable
-from asng.nn.conversion.blocks import searched
+from asng.nn.conversion.blocks import OfPlain, searched
 from asng.nn.conversion.gathered import Threshold, left_by
 from asng.nn.conversion.roles import Role, count
 from asng.nn.extraction.copying import with_own_graph
@@ -49,6 +49,7 @@ class Cuts(Searchable):
     search_cuts: tuple[Cut, ...]
     search_sizes: dict[str, Any]
     """Attributes that count channels, with their values in the whole module."""
+    value = OfPlain()
 
     def variables(self) -> dict[str, Variable | SizeExpression]:
         """Return slots "0.0", "0.1", "1.0", ...: number of the cut, then number of its threshold."""
@@ -74,11 +75,11 @@ class Cuts(Searchable):
 
     def _left(self, name: str, whole: Any) -> Any:
         """Return the part of a tensor that the current architecture keeps, or its value of a size."""
-        part = whole
+        part, value = whole, super().value
         for number, cut in enumerate(self.search_cuts):
             if cut.name != name:
                 continue
-            there = left_by(cut.thresholds, [self.value(f"{number}.{i}") for i in range(len(cut.thresholds))])
+            there = left_by(cut.thresholds, [value(f"{number}.{i}") for i in range(len(cut.thresholds))])
             if there is None:
                 continue
             if cut.dim is None:

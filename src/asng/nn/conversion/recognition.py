@@ -31,7 +31,7 @@ _TOLERANCE = 1e-3
 _SIDES = {nn.BatchNorm1d: 1, nn.BatchNorm2d: 2, nn.BatchNorm3d: 3}
 """Numbers of dimensions after that of the channels."""
 
-RESERVED = {"names", "path", "variables", "value", "extract", "described"}
+RESERVED = {"names", "path", "variables", "extract", "described"}
 """Attributes of a searchable module; a module of a class that already has one cannot become searchable."""
 
 
