@@ -45,12 +45,14 @@ def volume(rows):
     return hypervolume(found / 2.0, 1.0)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_eighty_points_dominate_more_than_four_hundred_at_random(seed):
-    ours = volume(searched(StagedFront(REALS, budget=100, seed=seed), concave, 80))
-    rng = np.random.default_rng(seed)
-    chance = volume([(*concave(REALS.sample(rng)), 0.0) for _ in range(400)])
-    assert ours > chance + 0.02
+def test_eighty_points_dominate_more_than_four_hundred_at_random():
+    """In the mean: single seeds depend on the last digits, which differ between processors."""
+    gains = []
+    for seed in range(8):
+        ours = volume(searched(StagedFront(REALS, budget=100, seed=seed), concave, 80))
+        rng = np.random.default_rng(seed)
+        gains.append(ours - volume([(*concave(REALS.sample(rng)), 0.0) for _ in range(400)]))
+    assert np.mean(gains) > 0.05
 
 
 def test_the_whole_of_a_mixed_front_is_found():
