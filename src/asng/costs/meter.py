@@ -75,6 +75,7 @@ class CostMeter:
             is the same everywhere. Default: this process alone.
         memory: Counts the architectures that do not fit into memory while they are measured; their cost is
             infinite. Default: a count of its own.
+        device: Where children run if they are measured with numbers. Default: where the supernet is.
     """
 
     def __init__(
@@ -84,11 +85,12 @@ class CostMeter:
         example: Callable[[], tuple[Any, ...]],
         comm: Comm | None = None,
         memory: OutOfMemory | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self._comm = LocalComm() if comm is None else comm
         self._memory = OutOfMemory() if memory is None else memory
         self._given = tuple(terms)
-        self._supernet = supernet
+        self._supernet, self._device = supernet, device
         self._measures = measures_of(self._given)
         self._example = example
         self._known: dict[str, dict[str, float]] = {}  # digest of the values read -> cost by name
@@ -249,6 +251,14 @@ class CostMeter:
         if self._given or sizes:
             _ = self._on_device, self.terms
 
+    def runs(self, architecture: Architecture) -> bool:
+        """Return whether a pass under the architecture runs where the supernet is."""
+        try:
+            self._on_device.reads(architecture)
+        except Exception:  # whatever a module raises, for one because weights have no numbers
+            return False
+        return True
+
     def attempt(self, architecture: Architecture) -> None:
         """Measure an architecture except for its latency and discard the result, to reveal failing measures.
 
@@ -391,7 +401,7 @@ class CostMeter:
     def _on_device(self) -> Place:
         device = next(self._supernet.parameters()).device
         also = tuple(moved(call, device) for call in self.also)
-        return Place(self._supernet, moved(self._example(), device), device, also)
+        return Place(self._supernet, moved(self._example(), device), device, also, self._device)
 
     @cached_property
     def _on_meta(self) -> Place | None:

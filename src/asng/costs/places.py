@@ -50,12 +50,14 @@ class Place(NamedTuple):
         inputs: Inputs of the model.
         device: The device of both.
         also: Further calls, which read variables and reach layers that `inputs` alone do not.
+        elsewhere: Another device, to which children are moved before they are measured.
     """
 
     supernet: Supernet
     inputs: Inputs
     device: torch.device
     also: tuple[Inputs, ...] = ()
+    elsewhere: torch.device | None = None
 
     def reads(self, architecture: Architecture) -> frozenset[str]:
         """Return the names of the variables that a pass under the architecture reads."""
@@ -75,10 +77,13 @@ class Place(NamedTuple):
             child = give_averages(
                 self.supernet.extract(architecture, example=[self.inputs, *self.also])
             ).eval()
+            inputs = self.inputs
+            if self.elsewhere is not None:
+                child, inputs = child.to(self.elsewhere), moved(inputs, self.elsewhere)
             values: dict[str, Any] = {}
             for name, measure in measures.items():
                 with located(partial(_measured, name, architecture)):
-                    values[name] = measure(child, self.inputs)
+                    values[name] = measure(child, inputs)
             return values
 
     def _active(self, architecture: Architecture) -> frozenset[str]:

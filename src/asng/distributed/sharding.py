@@ -17,7 +17,16 @@ from asng.distributed.joining import joined
 from asng.errors import InputError
 from asng.nn import Searchable, Supernet
 
-__all__ = ["InStep", "gathered", "is_sharded", "parted", "parted_optimizer", "shard", "whole"]
+__all__ = [
+    "InStep",
+    "gathered",
+    "is_sharded",
+    "parted",
+    "parted_optimizer",
+    "shard",
+    "without_numbers",
+    "whole",
+]
 
 _T = TypeVar("_T")
 
@@ -30,7 +39,7 @@ def shard(supernet: Supernet) -> Supernet:
 
     The weights are those of the first process. A unit is gathered when it runs, and freed afterwards. Units
     are the largest modules in which nothing is searchable, and searchable layers; what is left is one more.
-    Buffers stay whole. Then search with `OneShotSearch(supernet, ..., final=0.0)` in all processes.
+    Buffers stay whole. Then search with `OneShotSearch(supernet, ...)` in all processes.
 
     Args:
         supernet: Changed in place, by `torch.distributed.fsdp.fully_shard`.
@@ -45,7 +54,7 @@ def shard(supernet: Supernet) -> Supernet:
         Started by `torchrun --nproc-per-node 2`:
 
         supernet = shard(Supernet(model))
-        result = OneShotSearch(supernet, loss, final=0.0).fit(train_loader, run_dir="runs/large")
+        result = OneShotSearch(supernet, loss).fit(train_loader, run_dir="runs/large")
         child = result.child  # in all processes
     """
     from torch.distributed.device_mesh import init_device_mesh
@@ -109,14 +118,23 @@ def whole(supernet: Supernet) -> Supernet:
     """
     if not is_sharded(supernet):
         return supernet
+    plain = without_numbers(supernet)
+    plain.load_state_dict(gathered(supernet.state_dict()), assign=True)
+    return plain
+
+
+def without_numbers(supernet: Supernet) -> Supernet:
+    """Return a copy of a sharded supernet as it was before, with weights on the meta device.
+
+    Raises:
+        InputError: It was sharded by other means than `shard`.
+    """
     if supernet not in _PLAIN:
         raise InputError(
             "supernet: expected one that asng.distributed.shard has divided, got one sharded by other means. "
             "Load its full state into a new supernet."
         )
-    plain = copy.deepcopy(_PLAIN[supernet])
-    plain.load_state_dict(gathered(supernet.state_dict()), assign=True)
-    return plain
+    return copy.deepcopy(_PLAIN[supernet])
 
 
 def gathered(state: Any) -> Any:
@@ -125,7 +143,10 @@ def gathered(state: Any) -> Any:
         return {name: gathered(value) for name, value in state.items()}
     if isinstance(state, (list, tuple)):
         return type(state)(gathered(value) for value in state)
-    return state.full_tensor().detach().cpu() if hasattr(state, "full_tensor") else state
+    if not hasattr(state, "full_tensor"):
+        return state
+    # A part that is kept in main memory goes by the device on which its group exchanges.
+    return state.to(state.device_mesh.device_type).full_tensor().detach().cpu()
 
 
 def parted(whole: Any, like: Any) -> Any:

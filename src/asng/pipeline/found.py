@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from asng.checks import check_flags, integer_at_least
 from asng.distributed import joined
+from asng.distributed.sharding import is_sharded, without_numbers
 from asng.errors import InputError, RunError
 from asng.nn import Supernet
 from asng.pipeline.begin import Job
@@ -111,19 +113,27 @@ def retrain_found(
     settings = SearchSettings(retrain_epochs=epochs, peers=peers, device=device)
     config = {"task": IN_PYTHON, "seed": result.seed, "retrain": {"epochs": epochs, "peers": peers}}
     with TemporaryDirectory() as scratch, joined() as comm:
-        folder = Path(scratch) if result.folder is None else result.folder
+        folder = Path(comm.once(lambda: scratch)) if result.folder is None else result.folder
         job = Job(task, settings, folder, result.seed, comm, progress)
         ready = prepare(task, settings, result.seed)
+        inherited = cache(result.inherited)
+        if is_sharded(result.supernet):
+            inherited()  # gathers weights of all processes
         with job.held():
-            comm.once(lambda: _begin(folder, config, result, task, ready.loaders, resume=resume))
+            begin = partial(_begin, folder, config, result, inherited, task, ready.loaders, resume=resume)
+            comm.once(begin)
             train_all(job, ready.loaders, ready.supernet.space)
-        return _outcome(folder, result, task, ready.loaders)
+        comm.once(bool)  # until the first process has written all results
+        outcome = _outcome(folder, result, task, ready.loaders)
+        comm.once(bool)  # until all have read them: now the folder may be removed
+        return outcome
 
 
 def _begin(
     folder: Path,
     config: dict[str, Any],
     result: SearchResult,
+    inherited: Callable[[], nn.Module],
     task: Task,
     loaders: Loaders,
     *,
@@ -141,7 +151,7 @@ def _begin(
             )
         return
     with staged(result.seed, "scores", loaders.test):
-        inherited = score(result.inherited(), loaders.test, task.score) if result.steps else math.nan
+        scored = score(inherited(), loaders.test, task.score) if result.steps else math.nan
     first = {
         "metric": task.metric_on(loaders),
         "higher_is_better": task.higher_is_better,
@@ -149,7 +159,7 @@ def _begin(
         "steps": result.steps,
         "search_seconds": round(result.seconds, 1),
         "reason": result.reason,
-        "inherited": inherited,
+        "inherited": scored,
     }
     begin_again(folder, first, config)
 
@@ -208,7 +218,10 @@ def drawn_anew(supernet: Supernet) -> nn.Module:
     Raises:
         InputError: A module has weights of its own but no method to redraw them.
     """
-    fresh = copy.deepcopy(supernet.model)
+    if is_sharded(supernet):
+        fresh = without_numbers(supernet).model.to_empty(device="cpu")
+    else:
+        fresh = copy.deepcopy(supernet.model)
     for path, module in fresh.named_modules():
         # torch's attention has it under a private name.
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)

@@ -286,7 +286,8 @@ class Final:
         self.taken, self.done = 0, self.done + self.together
         for process, k in enumerate(at_hand):
             if longer and k == self._best():
-                self.comm.spread(self.supernet.state_dict, self.supernet.load_state_dict, source=process)
+                if not self.comm.in_step:  # else each has its part of them already
+                    self.comm.spread(self.supernet.state_dict, self.supernet.load_state_dict, source=process)
                 self.winner = copy_of(self.supernet)
         return [self.finalists[k] for k in at_hand]
 

@@ -20,7 +20,6 @@ from asng.checks import (
     real_between,
     torch_seed,
 )
-from asng.costs.meter import CostMeter
 from asng.costs.terms import Cost, checked_costs
 from asng.distributed import Comm, joined
 from asng.errors import InputError
@@ -48,6 +47,7 @@ from asng.search.wiring import (
     in_step,
     in_the_precision,
     made,
+    meter_of,
     selects,
     shared_settings,
     told_settings,
@@ -398,7 +398,7 @@ class OneShotSearch:
             name=name,
             sign=1.0 if self.maximize is None else -1.0,
             stream=valid,
-            meter=CostMeter(self.supernet, checked_costs(self.cost), example, comm, shared["memory"]),
+            meter=meter_of(self, example, comm, shared["memory"], final=plan.cost > 0.0),
             device=trainer.device,
             items=self.items,
             **shared,

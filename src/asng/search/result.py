@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from asng.checks import as_path, one_of
 from asng.distributed import whole
+from asng.distributed.sharding import gathered
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
@@ -213,7 +214,7 @@ class SearchResult:
 
     def _extracted(self, weights: dict[str, Any] | None) -> nn.Module:
         loaders = [loader for loader in (self.train_loader, self.valid_loader) if loader is not None]
-        supernet = whole(self.supernet)
+        supernet, weights = whole(self.supernet), gathered(weights)
         with staged(self.seed, "child", *loaders), kept_modes(supernet):
             supernet.eval()
             calls = self._calls(supernet)

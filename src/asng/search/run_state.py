@@ -148,9 +148,11 @@ class RunState:
         """Return this process's shard of the state of a part."""
         if not self.sharded:
             return state
+        own = self._supernet.state_dict()
         if name == "model":
-            own = self._supernet.state_dict()
             return {key: parted(value, own.get(key)) for key, value in state.items()}
+        if name == "final":  # which keeps weights in main memory
+            return {**state, **{key: _parts_of(state[key], own) for key in ("first", "shared", "winner")}}
         if name == "trainer":
             weights = self._parts["trainer"].parameters  # type: ignore[attr-defined]
             gradients = [parted(g, w) for g, w in zip(state["gradients"], weights, strict=False)]
@@ -212,6 +214,14 @@ class RunState:
                     f"expected a run with {name}={value!r}, got one with {name}={got}. Resume it "
                     "with its own value, or start again in another run_dir."
                 )
+
+
+def _parts_of(weights: Any, own: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return this process's part of whole weights, in main memory."""
+    if weights is None:
+        return None
+    parts = {name: parted(value, own.get(name)) for name, value in weights.items()}
+    return {name: part.cpu() if isinstance(part, torch.Tensor) else part for name, part in parts.items()}
 
 
 _PLAIN: dict[str, tuple[type, ...]] = {

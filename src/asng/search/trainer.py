@@ -113,8 +113,9 @@ class Trainer:
                 the optimiser and the schedule of its own architecture.
         """
         batch = self._batch()  # in every process, to keep the order of batches the same in all
+        comm = self.comm if self.comm.in_step else _ALONE
         self.comm.deal(
-            len(architectures), lambda number: self._descend(batch, [architectures[number]], _ALONE), float
+            len(architectures), lambda number: self._descend(batch, [architectures[number]], comm), float
         )
 
     def see_weights(self) -> None:

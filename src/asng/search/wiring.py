@@ -1,16 +1,21 @@
 """Turn the settings of `OneShotSearch` into what the parts of a run need."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from msgspec import UNSET
 
+from asng.costs.extremes import ends_of
+from asng.costs.measures import needs_numbers
+from asng.costs.meter import CostMeter
+from asng.costs.places import meta_copy
+from asng.costs.terms import checked_costs, measures_of
 from asng.distributed import Comm
-from asng.distributed.sharding import InStep, is_sharded
+from asng.distributed.sharding import InStep, is_sharded, whole, without_numbers
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
@@ -19,6 +24,7 @@ from asng.options import Precision
 from asng.runs.config import defaults_of
 from asng.search.stopping import StopRule
 from asng.search.trainer import Trainer
+from asng.training.faults import OutOfMemory
 from asng.training.inputs import by_position, evaluates_alike, inputs_of
 from asng.training.metric import MetricObjective, as_objective
 from asng.training.objective import Loss, in_precision, qualified_name
@@ -33,6 +39,7 @@ __all__ = [
     "in_step",
     "in_the_precision",
     "made",
+    "meter_of",
     "plain_setting",
     "selects",
     "shared_settings",
@@ -133,23 +140,36 @@ def window_of(objective: Any) -> int:
 
 
 def in_step(comm: Comm, search: "OneShotSearch") -> Comm:
-    """Return the processes with their way of working: dividing work, or in step if weights are sharded.
+    """Return the processes with their way of working: dividing work, or in step if weights are sharded."""
+    return InStep(comm) if is_sharded(search.supernet) else comm
 
-    Raises:
-        InputError: Weights are sharded, but the search has a final or costs, which need whole weights.
+
+def meter_of(
+    search: "OneShotSearch", example: Callable[[], Inputs], comm: Comm, memory: OutOfMemory, *, final: bool
+) -> CostMeter:
+    """Return what measures the costs of a search.
+
+    If weights are sharded, a copy of the supernet with whole weights is measured: one without numbers if that
+    is enough, else one with the weights of now, in main memory. So a process can measure alone.
+
+    Args:
+        search: Has the supernet and the costs.
+        example: Returns the inputs.
+        comm: The processes.
+        memory: Counts what does not fit into memory.
+        final: Whether the search has a final, which measures sizes.
     """
-    if not is_sharded(search.supernet):
-        return comm
-    for name, value, why in (
-        ("final", search.final, "finalists are trained from copies of all weights"),
-        ("cost", len(search.cost) if isinstance(search.cost, Sequence) else 1, "costs are those of children"),
-    ):
-        if value:
-            raise InputError(
-                f"{name}: expected none with sharded weights, because {why}, got {value}. Pass "
-                f"{name}={'0.0' if name == 'final' else '()'}."
-            )
-    return InStep(comm)
+    supernet, terms = search.supernet, checked_costs(search.cost)
+    if not isinstance(comm, InStep) or not (terms or final):
+        return CostMeter(supernet, terms, example, comm, memory)
+    inputs = cache(example)
+    inputs()  # a pass of the sharded supernet, which all processes must make
+    meter = partial(CostMeter, terms=terms, example=inputs, comm=comm.comm, memory=memory)
+    counted = meter(meta_copy(without_numbers(supernet)))
+    numbers = any(map(needs_numbers, measures_of(terms).values()))
+    if comm.either(numbers or not all(map(counted.runs, (*ends_of(supernet), _some(supernet)))))[0]:
+        return meter(whole(supernet), device=next(supernet.parameters()).device)
+    return counted
 
 
 def in_the_precision(function: Any, precision: Precision, supernet: Supernet) -> Any:
