@@ -12,6 +12,11 @@ in turn, and figures are ratios within repeats. Idle processes use no core, but 
 
 Both take the same steps with the same architectures. The bytes of gradients that a step sums up are compared
 with those of the weights that have a gradient if one process trains the same architectures.
+
+Two more figures say what any division of work could reach. "apart": two searches in one process each, which
+know nothing of each other, run at the same time, and their candidates per second are divided by those of one
+that runs alone; this is what the machine gives. "summing": the time in which two processes that are both
+ready sum up the gradients of a step, as a share of the step; this is what summing beside passes could gain.
 """
 
 import argparse
@@ -22,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Client, Connection, Listener
@@ -119,6 +125,10 @@ def serve(case: str, folder: Path, port: int) -> None:
                     loop.pause(NoSignal(), more=True)
                     traffic.look()
             told = {"seconds": time.perf_counter() - start, "theta": loop.theta.state_dict()["theta"]}
+            comm.once(bool)  # both are ready
+            start = time.perf_counter()
+            comm.reduce(0.0, loop.trainer.parameters)
+            told["summing"] = time.perf_counter() - start
             told |= {name: getattr(traffic, name) for name in ("had", "reduced", "messages")}
             if link is not None:
                 link.send_bytes(json.dumps(told).encode())
@@ -165,8 +175,20 @@ def measured(case: str, folder: Path, *, repeats: int, steps: int) -> dict[str, 
     """Return the figures of one case."""
     search = settings_of(case)
     candidates = steps * (search.lam_x + search.lam_theta)
-    with started(1, case, folder) as alone, started(2, case, folder) as both:
-        sides: list[tuple[str, Callable[[int], dict[str, Any]]]] = [("one", alone), ("two", both)]
+    with (
+        started(1, case, folder) as alone,
+        started(2, case, folder) as both,
+        started(1, case, folder) as left,
+        started(1, case, folder) as right,
+        ThreadPoolExecutor(2) as pool,
+    ):
+
+        def apart(steps: int) -> dict[str, Any]:
+            ended = pool.map(lambda take: take(steps), (left, right))
+            return {"seconds": max(told["seconds"] for told in ended)}
+
+        sides: list[tuple[str, Callable[[int], dict[str, Any]]]]
+        sides = [("one", alone), ("two", both), ("apart", apart)]
         taken = []
         for index in range(repeats + 1):
             taken.append({name: take(steps) for name, take in sides[:: 1 if index % 2 else -1]})
@@ -187,6 +209,8 @@ def measured(case: str, folder: Path, *, repeats: int, steps: int) -> dict[str, 
         },
         "ratio": spread([mine / other for mine, other in pairs]),
         "ratio_of_means": round(sum(mine for mine, _ in pairs) / sum(other for _, other in pairs), 4),
+        "apart": spread([2 * t["one"]["seconds"] / t["apart"]["seconds"] for t in taken[1:]]),
+        "summing": spread([steps * t["two"]["summing"] / t["two"]["seconds"] for t in taken[1:]]),
         "bytes_a_step": {
             "union_of_sampled_paths": one["had"] / all_steps,
             "reduced": two["reduced"] / all_steps,

@@ -11,10 +11,12 @@ Then the script estimates what scheduling by length would gain. Some random arch
 are timed alone. Over many draws of as many as a step trains and scores, it sums the time of the process that
 takes longest. Architectures are assigned in turns, as in a search, or the longest first to the process with
 the least: by their true times, or by their multiply-adds, which are the same in all processes and after a
-resume.
+resume; or by an estimate of these, by least squares from the choices of others whose multiply-adds were
+counted. "counting" is the time to count an architecture without numbers, over that to train it on a batch.
 """
 
 import argparse
+import copy
 import json
 import os
 import random
@@ -33,6 +35,9 @@ import torch.distributed as dist
 from torch.utils.flop_counter import FlopCounterMode
 
 from asng.distributed import TorchComm, joined
+from asng.nn import Supernet
+from asng.space import Architecture, Space
+from benchmarks.measuring import spread
 from benchmarks.record import write
 from benchmarks.step.paper_step import write_noise
 from benchmarks.step.ranks import NoSignal, stepping
@@ -40,6 +45,8 @@ from benchmarks.step.spaces import SPACES
 
 EXCHANGES = ("all_gather", "all_reduce", "broadcast")
 DRAWS = 5000
+BATCH, COUNTED_FIRST, RIDGE = 64, 64, 0.1
+"""The batch of a search; how many architectures others are estimated from, and with which penalty."""
 SIZES = {"2 and 2, two processes": (2, 2, 2), "4 and 8, two processes": (4, 8, 2), "8 and 8, four": (8, 8, 4)}
 """Architectures trained and scored in a step, and numbers of processes."""
 
@@ -121,9 +128,8 @@ def lengths(architectures: int, batch: int) -> dict[str, np.ndarray]:
     setting, draw = SPACES["cells"], random.Random(0)
     supernet = setting.supernet().train()
     images, labels = (tensor[:batch] for tensor in next(iter(setting.loader(1))))
-    rows = []
-    for _ in range(architectures):
-        architecture = supernet.space.sample(draw)
+    rows, drawn = [], [supernet.space.sample(draw) for _ in range(architectures)]
+    for architecture in drawn:
         trained, scored = [], []
         for _ in range(3):
             start = time.process_time()
@@ -134,10 +140,67 @@ def lengths(architectures: int, batch: int) -> dict[str, np.ndarray]:
                 start = time.process_time()
                 supernet(images, architecture=architecture)
                 scored.append(time.process_time() - start)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            supernet(images, architecture=architecture)
-        rows.append((min(trained), min(scored), counter.get_total_flops() / 2))
-    return dict(zip(("trained", "scored", "counted"), np.array(rows).T, strict=True))
+        rows.append((min(trained), min(scored), counted(supernet, images, architecture)))
+    found = dict(zip(("trained", "scored", "counted"), np.array(rows).T, strict=True))
+    return {**found, "estimated": estimated(drawn)}
+
+
+def counting(architectures: int) -> dict[str, Any]:
+    """Return the time of counting an architecture over that of training it on a batch."""
+    setting, draw = SPACES["cells"], random.Random(1)
+    supernet = setting.supernet().train()
+    images, labels = (tensor[:BATCH] for tensor in next(iter(setting.loader(1))))
+    empty, nothing = copy.deepcopy(supernet).to("meta"), images.to("meta")
+    ratios = []
+    for _ in range(architectures + 1):
+        architecture = supernet.space.sample(draw)
+        start = time.process_time()
+        setting.loss(supernet(images, architecture=architecture), labels).backward()
+        trained = time.process_time() - start
+        supernet.zero_grad()
+        start = time.process_time()
+        counted(empty, nothing, architecture)
+        ratios.append((time.process_time() - start) / trained)
+    return spread(ratios[1:])  # the first includes what is set up once
+
+
+def counted(supernet: Supernet, images: torch.Tensor, architecture: Architecture) -> float:
+    """Return the multiply-adds of a pass."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        supernet(images, architecture=architecture)
+    return counter.get_total_flops() / 2
+
+
+def estimated(architectures: Sequence[Architecture]) -> np.ndarray:
+    """Return estimates of the multiply-adds of architectures, from those of others."""
+    supernet, draw = SPACES["cells"].supernet().to("meta"), random.Random("others")
+    image = next(iter(SPACES["cells"].loader(1)))[0][:1].to("meta")
+    others = [supernet.space.sample(draw) for _ in range(COUNTED_FIRST)]
+    sizes = np.array([counted(supernet, image, one) for one in others])
+    known, asked = (indicators(supernet.space, many) for many in (others, architectures))
+    return by_least_squares(known, sizes, asked)
+
+
+def by_least_squares(known: np.ndarray, sizes: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return estimated sizes of rows, given those of others; at least a hundredth of the largest.
+
+    Example:
+        >>> known = np.repeat(np.eye(2), 20, axis=0)
+        >>> by_least_squares(known, known @ [1.0, 9.0], np.eye(2)).round(1)
+        array([1., 9.])
+    """
+    middle = known.mean(axis=0)
+    effects = np.linalg.solve(
+        (known - middle).T @ (known - middle) + RIDGE * np.eye(len(middle)),
+        (known - middle).T @ (sizes - sizes.mean()),
+    )
+    return np.asarray(np.maximum(sizes.mean() + (asked - middle) @ effects, 0.01 * sizes.max()))
+
+
+def indicators(space: Space, architectures: Sequence[Architecture]) -> np.ndarray:
+    """Return one number for each choice of each variable, 1 if an architecture makes it."""
+    choices = [(name, choice) for name, variable in space.items() for choice in variable.choices]
+    return np.array([[float(one[name] == choice) for name, choice in choices] for one in architectures])
 
 
 def longest(lengths: np.ndarray, told: np.ndarray | None, processes: int) -> float:
@@ -162,13 +225,15 @@ def dealing(found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     rows = []
     for name, (lam_x, lam_theta, processes) in SIZES.items():
         rng = np.random.default_rng(0)
-        sums = dict.fromkeys(("one", "in_turns", "by_length", "by_multiply_adds"), 0.0)
+        sums = dict.fromkeys(("one", "in_turns", "by_length", "by_multiply_adds", "by_estimate"), 0.0)
         for _ in range(DRAWS):
             for count, kind in ((lam_x, "trained"), (lam_theta, "scored")):
                 drawn = rng.integers(len(found[kind]), size=count)
-                true, counted = found[kind][drawn], found["counted"][drawn]
+                true = found[kind][drawn]
+                ways = {"in_turns": None, "by_length": true, "by_multiply_adds": found["counted"][drawn]}
+                ways["by_estimate"] = found["estimated"][drawn]
                 sums["one"] += float(true.sum())
-                for way, told in (("in_turns", None), ("by_length", true), ("by_multiply_adds", counted)):
+                for way, told in ways.items():
                     sums[way] += longest(true, told, processes)
         ratios = {way: round(sums["one"] / sums[way], 4) for way in sums if way != "one"}
         rows.append({"name": name, "lam_x": lam_x, "lam_theta": lam_theta, "processes": processes, **ratios})
@@ -182,6 +247,7 @@ def summary(found: dict[str, np.ndarray]) -> dict[str, Any]:
         "architectures": len(trained),
         "largest_over_smallest": round(float(trained.max() / trained.min()), 3),
         "correlation_with_multiply_adds": round(float(np.corrcoef(trained, found["counted"])[0, 1]), 4),
+        "correlation_with_estimate": round(float(np.corrcoef(trained, found["estimated"])[0, 1]), 4),
     }
 
 
@@ -198,7 +264,7 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     torch.set_num_threads(1)
     found = lengths(arguments.architectures, arguments.batch)
-    figures = {"lengths": summary(found), "dealing": dealing(found)}
+    figures = {"lengths": summary(found), "counting": counting(10), "dealing": dealing(found)}
     print(json.dumps(figures), flush=True)
     with tempfile.TemporaryDirectory() as place:
         folder = write_noise(Path(place), records=2_000)
