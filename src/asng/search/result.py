@@ -64,7 +64,7 @@ class SearchResult:
         finalists: The architectures trained alone, in the order in which they were chosen, with their scores;
             empty if there was no final.
         winner: The supernet's weights after the best finalist was trained alone; None if none was, or if
-            the shared weights suit it better.
+            the shared weights suit it better. Of sharded weights, those of this process.
         out_of_memory: Number of passes that did not fit into memory, passes that measure costs included. Such
             a candidate ranked worst; such a step of the weights was skipped.
         too_large: The first architecture that did not fit; None if all did.
