@@ -1,8 +1,8 @@
 r"""Several objectives: a model of each, and points that are to push the front forward everywhere.
 
 Every objective has a Gaussian process of its own, fitted to its bent losses (`asng.optim.model`): a bend is
-increasing, so it leaves the front as it is. In bent units, scaled so that the front spans 0 to 1, a direction
-lambda > 0 turns m objectives y into one number,
+increasing, so it leaves the front as it is. In bent units, scaled so that what is known spans 0 to 1, a
+direction lambda > 0 turns m objectives y into one number,
 
     s(y) = max_j (y_j - o_j) / lambda_j,    o_j = -1/4
 
@@ -10,6 +10,10 @@ where o is better than all known points in every objective. Each minimum of s is
 of the front is the minimum of s for some lambda. This holds where the front is concave, at its ends, and
 beyond the present ends. Each point that is proposed has a direction of its own, drawn uniformly. It is the
 one with the largest expected improvement of s over the front, a mean over draws from the processes.
+
+What spans 0 to 1 is either the front or all known points, by the toss of a coin. The first spreads points
+evenly over the front. But if all points of it are close to one end, hardly any direction leads beyond, and
+the search would stay there. With the second, it looks further.
 
 References:
     Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
@@ -48,7 +52,7 @@ _DRAWS = 64
 """Draws from the processes of which an expectation is the mean."""
 
 _UTOPIAN = -0.25
-"""o, if the front spans 0 to 1. Closer to 0, fewer directions move its ends, and more of them its middle."""
+"""o, in units of the span. Closer to 0, fewer directions move its ends, and more of them its middle."""
 
 _HALF, _SLIGHT, _NONE = math.log(0.5), 1e-12, -30.0
 
@@ -186,7 +190,8 @@ class StagedFront(StagedConstrained):
             at = Coordinates.of(product, x, reads(x))
             return predicted(at)[0][kept(at) > _HALF] if len(x) else np.empty((0, y.shape[1]))
 
-        front = undominated(np.concatenate((y[feasible(known.losses)], expected(others))))
+        good = feasible(known.losses)
+        front = undominated(np.concatenate((y[good], expected(others))))
         is_known, points = self._known(reads, others), np.empty((len(u), len(self.space)))
 
         def value(improvement: Improvement | None, x: Floats) -> Floats:
@@ -194,10 +199,10 @@ class StagedFront(StagedConstrained):
             return kept(at) + (0.0 if improvement is None else improvement(*predicted(at)))
 
         for i in range(len(u)):
-            improvement = Improvement(self._rng, front) if len(front) else None
+            improvement = Improvement(self._rng, front, y[good]) if len(front) else None
             order = np.argsort(known.losses[:, -1], kind="stable")
             if improvement is not None:
-                order = np.argsort(improvement.along(y) + 1e9 * ~feasible(known.losses), kind="stable")
+                order = np.argsort(improvement.along(y) + 1e9 * ~good, kind="stable")
             best, worth = known.x[order[:PARENTS]], partial(value, improvement)
             points[i] = best_of(product, self._rng, best, worth, is_known, points[:i])
             front = undominated(np.concatenate((front, expected(points[i : i + 1]))))
@@ -235,14 +240,16 @@ class Improvement:
     Args:
         rng: Draws the direction, and what the expectation is the mean of.
         front: Points that no other dominates, in the units of the models, shape (k, m).
+        known: All known points, shape (n, m).
     """
 
-    def __init__(self, rng: np.random.Generator, front: Floats) -> None:
+    def __init__(self, rng: np.random.Generator, front: Floats, known: Floats) -> None:
         m = front.shape[1]
         direction = np.abs(rng.standard_normal(m))
         self._direction = np.maximum(direction / np.sqrt((direction**2).sum()), _LEAST)
         self._normal = rng.standard_normal((_DRAWS, m))
-        self._low, width = front.min(axis=0), np.ptp(front, axis=0)
+        spanned = front if rng.random() < 0.5 else np.concatenate((front, known))
+        self._low, width = front.min(axis=0), np.ptp(spanned, axis=0)
         self._width = np.where(width > 0.0, width, 1.0)
         self._front = self._scaled(front)
         self._goal = float(self.along(front).min())
