@@ -45,7 +45,7 @@ from benchmarks.step.spaces import SPACES
 
 EXCHANGES = ("all_gather", "all_reduce", "broadcast")
 DRAWS = 5000
-BATCH, COUNTED_FIRST, RIDGE = 64, 64, 0.1
+BATCH, COUNTED_FIRST, RIDGE = 64, 512, 1.0
 """The batch of a search; how many architectures others are estimated from, and with which penalty."""
 SIZES = {"2 and 2, two processes": (2, 2, 2), "4 and 8, two processes": (4, 8, 2), "8 and 8, four": (8, 8, 4)}
 """Architectures trained and scored in a step, and numbers of processes."""
