@@ -65,6 +65,8 @@ def test_patches_laid_side_by_side_are_the_photograph(size):
         ({"test": []}, r"test: expected 1 to 5 of .* got \[\]"),
         ({"test": PHOTOGRAPHS}, "Both parts need a photograph"),
         ({"test": ["flowr"]}, "Did you mean 'flower'"),
+        ({"test": "flower"}, r"test: expected a sequence of names, got 'flower'.*give \[name\]"),
+        ({"test": None}, "test: expected a sequence of names, got None"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):

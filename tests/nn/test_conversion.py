@@ -340,6 +340,11 @@ def test_a_width_whose_channels_are_mixed_stays_and_is_told(mix):
         snn.searchable(Mixing(MIXES[mix]), torch.randn(4, 6))
 
 
+def test_a_model_that_is_a_layer_itself_is_told_why_it_stays():
+    with pytest.raises(InputError, match=r"got none in Linear\. It: its channels are part of the output\."):
+        snn.searchable(nn.Linear(6, 3), torch.randn(2, 6))
+
+
 @pytest.mark.parametrize("share", [0.0, 1e-6])
 def test_a_wrong_cut_of_next_to_no_effect_is_refused_all_the_same(share):
     """As behind a weight that begins with zero, or in a fresh network of small ones."""

@@ -52,8 +52,8 @@ def load_photographs(size: int = 32, *, test: Sequence[str] = ("chelsea", "flowe
         are dropped. At 32x32 there are 992 for training and 386 for the test.
 
     Raises:
-        InputError: `size` leaves a photograph without a patch; or `test` names an unknown photograph, or
-            leaves a part without any.
+        InputError: `size` leaves a photograph without a patch; or `test` is no sequence of names, names an
+            unknown photograph, or leaves a part without any.
         RunError: Pillow or a package with photographs is not installed: pip install 'asng[images]'.
 
     Example:
@@ -62,6 +62,8 @@ def load_photographs(size: int = 32, *, test: Sequence[str] = ("chelsea", "flowe
         ((3, 32, 32), 992, 386)
     """
     size = integer_at_least("size", size, 1)
+    if isinstance(test, str) or not isinstance(test, Sequence):
+        raise InputError(f"test: expected a sequence of names, got {test!r:.80}. For one, give [name].")
     for name in test:
         one_of("test", name, PHOTOGRAPHS)
     if not 0 < len(set(test)) < len(PHOTOGRAPHS):

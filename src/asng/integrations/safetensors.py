@@ -74,7 +74,7 @@ def load_safetensors(path: str | Path) -> tuple[Architecture, dict[str, torch.Te
         RunError: The extra `safetensors` is not installed, or the file is missing, damaged, not from asng, or
             of a newer format.
     """
-    library, path = require("safetensors", extra="safetensors"), as_path("path", path)
+    library, path = require("safetensors", extra="safetensors"), as_path("path", path, to_read=True)
     try:
         open_plain(path).close()
         with library.safe_open(path, framework="pt") as file:

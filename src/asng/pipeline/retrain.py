@@ -63,7 +63,7 @@ def retrain_run(
         SpaceError: The architecture does not belong to the space of this task.
         InputError: There are several processes and an executor.
     """
-    folder = as_path("run_dir", run_dir)
+    folder = as_path("run_dir", run_dir, to_read=True)
     with joined() as comm:
         if executor is not None and comm.size > 1:
             raise InputError(

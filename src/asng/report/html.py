@@ -92,7 +92,7 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
         PosixPath('runs/a/report.html')
     """
     need_figures()
-    folder = as_path("run_dir", run_dir)
+    folder = as_path("run_dir", run_dir, to_read=True)
     for page in pages_of(folder, kinds):
         write_text(page.folder / REPORT, rendered(page))
     return folder / REPORT
@@ -116,7 +116,7 @@ def summary_table(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()
         >>> import rich
         >>> rich.print(summary_table("runs/a"))   # doctest: +SKIP
     """
-    folder = as_path("run_dir", run_dir)
+    folder = as_path("run_dir", run_dir, to_read=True)
     return _kind_of(folder, (*kinds, *SEARCHES)).table(folder)
 
 

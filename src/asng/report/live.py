@@ -80,7 +80,7 @@ def watch_report(
         http://127.0.0.1:8421/
     """
     need_figures()
-    with _server(as_path("run_dir", run_dir), port, kinds) as server:
+    with _server(as_path("run_dir", run_dir, to_read=True), port, kinds) as server:
         if ready is not None:
             ready(f"http://{_HOST}:{server.server_port}/")
         server.serve_forever(poll_interval=0.2)

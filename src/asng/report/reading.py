@@ -59,7 +59,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         >>> read_run("runs/a").log.steps.loss.min()   # doctest: +SKIP
         0.41
     """
-    folder = as_path("run_dir", run_dir)
+    folder = as_path("run_dir", run_dir, to_read=True)
     refuse_no_run(folder)
     return Run(
         folder=folder,

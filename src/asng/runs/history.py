@@ -178,7 +178,7 @@ def read_log(path: str | Path) -> Log:
         >>> read_log(file).steps.loss.tolist()
         [2.5]
     """
-    path, reader = as_path("path", path), _Reader()
+    path, reader = as_path("path", path, to_read=True), _Reader()
     try:
         with open_plain(path) as file:
             for event in _events(lines_of(file, path), path):

@@ -104,7 +104,7 @@ def load_child_weights(path: str | Path) -> tuple[Architecture, dict[str, torch.
     Raises:
         RunError: The file is missing, torn, foreign, or of another format.
     """
-    path = as_path("path", path)
+    path = as_path("path", path, to_read=True)
     if not path.exists():
         raise RunError(f"{path}: expected the weights of a child, found no file. Let the search finish.")
     content = read_tensors(path, "a child")

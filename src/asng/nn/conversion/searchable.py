@@ -166,7 +166,7 @@ def searchable(
         groups = prover.together([first.get(group.name, group) for group in groups], fixed)
     depths, needed = prover.depths(groups, options, rank) if depth else ([], {})
     if not groups and not depths:
-        reasons = "; ".join(f"{path}: {why}" for path, why in list((fixed | unknown).items())[:8])
+        reasons = "; ".join(f"{path or 'It'}: {why}" for path, why in list((fixed | unknown).items())[:8])
         reasons = reasons or "It has no linear layer, embedding or convolution of torch"
         raise InputError(
             f"model: expected a width that can be narrowed, got none in {type(model).__name__}. {reasons}. "
