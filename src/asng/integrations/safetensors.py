@@ -71,6 +71,7 @@ def load_safetensors(path: str | Path) -> tuple[Architecture, dict[str, torch.Te
         path: The file.
 
     Raises:
+        InputError: The path is none, or the system cannot look for it.
         RunError: The extra `safetensors` is not installed, or the file is missing, damaged, not from asng, or
             of a newer format.
     """

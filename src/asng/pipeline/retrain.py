@@ -61,7 +61,7 @@ def retrain_run(
     Raises:
         RunError: The folder has no found architecture.
         SpaceError: The architecture does not belong to the space of this task.
-        InputError: There are several processes and an executor.
+        InputError: There are several processes and an executor, or the system cannot look for the folder.
     """
     folder = as_path("run_dir", run_dir, to_read=True)
     with joined() as comm:

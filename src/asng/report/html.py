@@ -84,6 +84,7 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
         The path of the page. It is written whole or not at all.
 
     Raises:
+        InputError: The path is none, or the system cannot look for it.
         RunError: The folder is not a run folder, a file in it is damaged, the page cannot be written, or the
             extra `report` is not installed.
 
@@ -110,6 +111,7 @@ def summary_table(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()
         seeds, one row per seed.
 
     Raises:
+        InputError: The path is none, or the system cannot look for it.
         RunError: The folder is not a run folder, or a file in it is damaged.
 
     Example:

@@ -71,7 +71,7 @@ def watch_report(
         ready: Called with the address once the page can be opened.
 
     Raises:
-        InputError: The port is not valid, or is in use.
+        InputError: The port is not valid, or is in use; or the system cannot look for the folder.
         RunError: The extra `report` is not installed.
         KeyboardInterrupt: Ctrl-C.
 

@@ -53,6 +53,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         What the folder contains.
 
     Raises:
+        InputError: The path is none, or the system cannot look for it.
         RunError: There is no such folder, nothing of a run is in it, or a file is damaged.
 
     Example:

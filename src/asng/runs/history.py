@@ -168,6 +168,7 @@ def read_log(path: str | Path) -> Log:
         The log.
 
     Raises:
+        InputError: The path is none, or the system cannot look for it.
         RunError: The file is unreadable, or a line, other than a torn last one, is malformed; the message
             says which.
 

@@ -56,6 +56,7 @@ def load_child(path: str | Path, supernet: Supernet, example: Any = None) -> nn.
         example: Inputs, if a layer needs them: see `asng.nn.Supernet.extract`.
 
     Raises:
+        InputError: The path is none, or the system cannot look for it.
         RunError: The file is missing, torn, foreign, of another format, or of another network.
         SpaceError: The architecture is not in the supernet's space.
 
@@ -102,6 +103,7 @@ def load_child_weights(path: str | Path) -> tuple[Architecture, dict[str, torch.
     `load_child` returns the network itself.
 
     Raises:
+        InputError: The path is none, or the system cannot look for it.
         RunError: The file is missing, torn, foreign, or of another format.
     """
     path = as_path("path", path, to_read=True)
