@@ -193,7 +193,7 @@ def _end_without_subcommand(words: Sequence[str]) -> NoReturn:
     raise AssertionError("a command line without a subcommand was accepted")
 
 
-def _parsed(words: list[str]) -> Namespace:
+def _parsed(words: list[str], *, defaults: bool = True) -> Namespace:
     """Parse the words, the first of which is the subcommand."""
     from asng.cli.runs import find_preset
     from asng.cli.user import find_user_code, spelled_out
@@ -206,11 +206,12 @@ def _parsed(words: list[str]) -> Namespace:
         import_module("asng.cli.compress").refuse_arguments(words)
     elif wanted in ("classify", "inpaint"):
         preset = find_preset(words)
-    return make_parser(wanted, named=named, preset=preset).parse_args(words)
+    return make_parser(wanted, named=named, preset=preset).parse_args(words, defaults=defaults)
 
 
 def _run(words: list[str], saved: list[Callable[[], bool]]) -> None:
     """Run the subcommand, and append what tells whether it has saved anything, or an earlier part of it."""
+    from asng.cli.resuming import refuse_other_settings
     from asng.distributed import leads
     from asng.runs.folder import CONFIG
 
@@ -221,6 +222,8 @@ def _run(words: list[str], saved: list[Callable[[], bool]]) -> None:
     if arguments.run_dir == "":  # as of a variable of the shell that is not set
         raise InputError("run_dir: expected a folder, got an empty name. Give . for the current folder.")
     config = Path(arguments.run_dir, CONFIG)
+    if arguments.get("resume") and parsed.subcommand != "benchmark":  # which also runs new ones
+        refuse_other_settings(_parsed(words, defaults=False)[parsed.subcommand], config.parent)
     before = None if arguments.get("resume") else _written_at(config)
     saved.append(lambda: _written_at(config) not in (None, before))
     SUBCOMMANDS[parsed.subcommand].load().run(arguments)
