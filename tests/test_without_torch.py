@@ -9,8 +9,15 @@ import pytest
 
 BLOCKED = """\
 import sys
-sys.modules["torch"] = None
+
+class NotInstalled:
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name=name)
+
+sys.meta_path.insert(0, NotInstalled)
 """
+"""Not None among the modules: scipy would take it for a torch that is imported."""
 BLACK_BOX = """\
 import asng
 
@@ -63,3 +70,9 @@ def test_the_command_line_names_the_extra_in_one_line(without_torch):
     done = without_torch("-m", "asng", "search", "--quiet")
     assert done.returncode == 1
     assert done.stderr == "asng search: expected torch, which is not installed: pip install 'asng[nas]'.\n"
+
+
+def test_what_only_some_black_boxes_need_is_not_imported_before(without_torch):
+    names = "{'scipy.stats', 'sklearn', 'matplotlib', 'pandas'}"
+    done = without_torch("-c", f"import asng, sys; asng.minimize; print({names} & set(sys.modules))")
+    assert done.stdout.strip() == "set()", done.stderr

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from asng.errors import in_one_line
 from asng.optim.model import INFEASIBLE
@@ -113,6 +112,8 @@ def rank_sums(losses: Sequence[Mapping[str, float] | None]) -> list[float]:
         >>> rank_sums([{"a": 0.1, "b": 9e6}, {"a": 0.3, "b": 7e6}, None, {"a": 0.3, "b": 5e6}])
         [4.0, 4.5, nan, 3.5]
     """
+    from scipy.stats import rankdata  # here, as it takes half a second, and few runs have several losses
+
     names = next((one for one in losses if one), {})
     table = np.array([[(one or {}).get(name, math.nan) for name in names] for one in losses])
     counts = np.isfinite(table).all(axis=1)
