@@ -1,6 +1,6 @@
 """Prove which widths of a model can be narrowed, group by group and for all groups together."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import product
@@ -44,6 +44,7 @@ class Prover:
         self._partly = reach.partly
         self._shaken, self._calls = shaken(model, reach.calls)
         self._thresholds: dict[Any, dict[str, Tensor]] = {}
+        self._left: dict[Any, dict[str, Tensor]] = {}
         self._whole = whole_of(self._shaken, self._calls)
         self._trained = trained_by(self._shaken, self._calls)
         heads = sorted({many for module in model.modules() for many in heads_of(module).values()})
@@ -54,8 +55,47 @@ class Prover:
                 owners.setdefault(parameter, []).append((path, name))
         self._tied = [places for places in owners.values() if len(places) > 1]
 
-    def proved(self, paths: Sequence[str], options: Options) -> WidthGroup:
-        """Return layers as a group, divided into the finest parts that can be proved.
+    def proved(
+        self, coupled: Sequence[Sequence[str]], options: Options
+    ) -> tuple[list[WidthGroup], dict[str, str]]:
+        """Return layers as groups, divided into the finest parts that can be proved, and why others stay.
+
+        A group is proved by itself with most and with fewest parts, and then with the numbers between
+        them in cuts of many groups. If that fails, it is proved by itself with all numbers.
+        """
+        found: dict[str, WidthGroup | Refused] = {}
+        for paths in coupled:
+            try:
+                found[paths[0]] = self._divided(paths, options, self._ends)
+            except Refused as reason:
+                found[paths[0]] = reason
+        self._share([group for group in found.values() if isinstance(group, WidthGroup)])
+        groups, fixed = [], {}
+        for paths in coupled:
+            try:
+                groups.append(self._checked(found[paths[0]], paths, options))
+            except Refused as reason:
+                fixed |= dict.fromkeys(paths, str(reason))
+        return groups, fixed
+
+    def _checked(self, group: WidthGroup | Refused, paths: Sequence[str], options: Options) -> WidthGroup:
+        """Return a group that was proved with most and fewest parts if others hold too, or else another one.
+
+        Raises:
+            Refused: No division of these layers can be proved.
+        """
+        if isinstance(group, Refused):
+            raise group
+        try:
+            self.thresholds(group)
+        except Refused:
+            return self._divided(paths, options, self.thresholds)
+        return group
+
+    def _divided(
+        self, paths: Sequence[str], options: Options, prove: Callable[[WidthGroup], Any]
+    ) -> WidthGroup:
+        """Return layers as a group, divided into the finest parts that can be proved by a function.
 
         Raises:
             Refused: No division can be proved.
@@ -102,7 +142,7 @@ class Prover:
                     continue
                 tried = True
                 try:
-                    self.thresholds(group)
+                    prove(group)
                 except Refused as error:
                     refused[units] = error
                 else:
@@ -133,19 +173,23 @@ class Prover:
 
     def together(self, groups: Sequence[WidthGroup], fixed: dict[str, str]) -> list[WidthGroup]:
         """Return the groups that can be narrowed at the same time, and by different amounts."""
-        try:
-            self._foresee(groups)
-        except Refused:
-            kept: list[WidthGroup] = []
-            for group in groups:
-                try:
-                    self._foresee([*kept, group])
-                except Refused as reason:
-                    fixed |= dict.fromkeys(group.widths, f"not together with others: {reason}")
-                else:
-                    kept.append(group)
+        return self._joined([], groups, fixed)
+
+    def _joined(
+        self, kept: list[WidthGroup], groups: Sequence[WidthGroup], fixed: dict[str, str]
+    ) -> list[WidthGroup]:
+        """Return groups that can be narrowed together, and those of others that can be narrowed with them."""
+        if not groups:
             return kept
-        return list(groups)
+        try:
+            self._foresee([*kept, *groups])
+        except Refused as reason:
+            if len(groups) == 1:
+                fixed |= dict.fromkeys(groups[0].widths, f"not together with others: {reason}")
+                return kept
+            half = len(groups) // 2
+            return self._joined(self._joined(kept, groups[:half], fixed), groups[half:], fixed)
+        return [*kept, *groups]
 
     def depths(
         self, groups: Sequence[WidthGroup], options: Options, rank: Rank | None = None
@@ -206,11 +250,11 @@ class Prover:
         Raises:
             Refused: A channel that is present with some parts is absent with more.
         """
-        key = group.name, group.blocks, group.repeated, group.units, group.ranks
+        key = _key(group)
         if key not in self._thresholds:
             found: dict[str, Tensor] = {}
             for units in range(group.units - 1, group.least - 1, -1):
-                for path, kept in self._cut([(group, units)]).read.items():
+                for path, kept in self._left_by(group, units).items():
                     if path not in found:
                         found[path] = torch.full((self._width(path),), group.units)
                     if bool((found[path][kept] > units + 1).any()):
@@ -219,6 +263,59 @@ class Prover:
             # What is left with the fewest parts is always present.
             self._thresholds[key] = {p: t.masked_fill(t == group.least, 1) for p, t in found.items()}
         return self._thresholds[key]
+
+    def _left_by(self, group: WidthGroup, units: int) -> dict[str, Tensor]:
+        """Return the channels that layers are left if a group has so many parts; prove it, if need be."""
+        key = *_key(group), units
+        if key not in self._left:
+            self._left[key] = self._cut([(group, units)]).read
+        return self._left[key]
+
+    def _ends(self, group: WidthGroup) -> None:
+        """Prove the largest and the smallest number of parts."""
+        for units in {group.units - 1: 0, group.least: 0}:
+            self._left_by(group, units)
+
+    def _share(self, groups: Sequence[WidthGroup]) -> None:
+        """Prove numbers of parts between the ends, in cuts of as many groups as can be proved together.
+
+        Such a cut shows as much as cuts of its groups one by one. Its narrowed network has the sizes of each
+        group. NaN in more channels are in no fewer places. A wrong cut of one group would have to change
+        nothing but channels that another group loses. But readers mix all channels, so that all that they
+        make would change; and channels that meet without a reader in between are those of one group.
+        """
+        groups = [group for group in groups if group.units - group.least > 2]
+        if len(groups) < 2:
+            return
+        try:
+            for turn in range(max(group.units - group.least for group in groups) - 2):
+                self._share_one(groups, turn)
+        except Refused:
+            half = len(groups) // 2
+            self._share(groups[:half])
+            self._share(groups[half:])
+
+    def _share_one(self, groups: Sequence[WidthGroup], turn: int) -> None:
+        # Neighbours have different numbers of parts, so that no size fits that of another group by chance.
+        between = [range(group.least + 1, group.units - 1) for group in groups]
+        amounts = [(g, some[(turn + i) % len(some)]) for i, (g, some) in enumerate(zip(groups, between, strict=True))]
+        read = self._cut(amounts).read
+        gone = {path: self._lost(path, kept) for path, kept in read.items()}
+        shares = []
+        for group, units in amounts:
+            most = {p: self._lost(p, kept) for p, kept in self._left_by(group, group.least).items()}
+            shares.append({path: lost & gone[path] for path, lost in most.items() if path in gone})
+        for path, lost in gone.items():
+            # Each lost channel must be of exactly one group.
+            parts = [share[path] for share in shares if path in share]
+            if not torch.equal(sum(part.long() for part in parts), lost.long()):
+                raise Refused(f"{path} is given channels of several groups in the same places")
+        for (group, units), share in zip(amounts, shares, strict=True):
+            left = {path: (~lost).nonzero().flatten() for path, lost in share.items() if bool(lost.any())}
+            self._left.setdefault((*_key(group), units), left)
+
+    def _lost(self, path: str, kept: Tensor) -> Tensor:
+        return torch.ones(self._width(path), dtype=torch.bool).index_fill(0, kept, False)
 
     def _counts_heads(self, path: str) -> bool:
         """Whether a number that a module stores is one of heads."""
@@ -274,6 +371,10 @@ class Prover:
                     if not torch.equal(part, getattr(self._shaken.get_submodule(other), its)):
                         raise Refused(f"the weight of {first} is tied to {other}, which needs other parts")
         return cut
+
+
+def _key(group: WidthGroup) -> tuple[Any, ...]:
+    return group.name, group.blocks, group.repeated, group.units, group.ranks
 
 
 def _in_turn(counts: Sequence[int], *, finest_first: bool) -> list[int]:

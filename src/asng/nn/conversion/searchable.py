@@ -232,12 +232,9 @@ def _proved(
     model: nn.Module, reach: Reach, found: Coupling, roles: dict[str, Role], options: Options
 ) -> tuple[Prover, list[WidthGroup], dict[str, str]]:
     """Return the groups that can be proved, and the reason of each other layer."""
-    prover, groups, fixed = Prover(model, reach, roles), [], dict(found.fixed)
-    for paths in found.groups:
-        try:
-            groups.append(prover.proved(paths, options))
-        except Refused as reason:
-            fixed |= dict.fromkeys(paths, str(reason))
+    prover = Prover(model, reach, roles)
+    groups, stay = prover.proved(found.groups, options)
+    fixed = {**found.fixed, **stay}
     return prover, prover.together(groups, fixed), fixed
 
 
