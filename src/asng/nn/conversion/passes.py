@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asng.errors import in_one_line
+from asng.nn.conversion.known import Known
 from asng.nn.conversion.reach import run_as_told, watched
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
@@ -44,10 +45,12 @@ class Whole(NamedTuple):
     Attributes:
         outputs: The output tensors of each call.
         reached: Paths of the layers that ran.
+        known: What their functions gave.
     """
 
     outputs: list[list[Tensor]]
     reached: set[str]
+    known: Known
 
 
 def whole_of(model: nn.Module, calls: Sequence[Inputs]) -> Whole:
@@ -56,8 +59,9 @@ def whole_of(model: nn.Module, calls: Sequence[Inputs]) -> Whole:
     Raises:
         Refused: The model does not run.
     """
-    with watched(model) as reached:
-        return Whole(outputs_of(model, calls), reached)
+    known = Known(model)
+    with watched(model) as reached, known.during(keep=True):
+        return Whole(outputs_of(model, calls), reached, known)
 
 
 def outputs_of(model: nn.Module, calls: Sequence[Inputs]) -> list[list[Tensor]]:

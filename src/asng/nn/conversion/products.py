@@ -90,9 +90,10 @@ def _lost_in_both(one: Any, other: Any, *, dim: int) -> Masks:
     tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
     if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
         return None
-    ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
+    ours = one.isnan()
     if not ours.any():
         return None
+    theirs = other.isnan().movedim(dim, -1)
     if ours.shape[:-2] != theirs.shape[:-2]:
         lost = ours.flatten(0, -2).all(dim=0) & theirs.flatten(0, -2).all(dim=0)
         return (lost, lost if dim == -1 else lost.unsqueeze(-1)) if bool(lost.any()) else None
@@ -105,8 +106,10 @@ def _lost_in_convolution(x: Any, weight: Any) -> Masks:
     """Return what `_lost_in_both` returns, for channels that a convolution sums over."""
     if x.ndim != weight.ndim or x.shape[1] != weight.shape[1]:  # without items, or in groups
         return None
-    lost, other = (factor.isnan().movedim(1, 0).flatten(1).all(dim=1) for factor in (x, weight))
-    lost = (lost & other).reshape(-1, *[1] * (x.ndim - 2))
+    lost = x.isnan().movedim(1, 0).flatten(1).all(dim=1)
+    if not lost.any():
+        return None
+    lost = (lost & weight.isnan().movedim(1, 0).flatten(1).all(dim=1)).reshape(-1, *[1] * (x.ndim - 2))
     return (lost, lost) if bool(lost.any()) else None
 
 

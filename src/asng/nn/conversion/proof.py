@@ -77,13 +77,15 @@ def cut_of(
     cut = ChannelCut(dict(made), {})
     with left_alone(model), torch.no_grad(), watched(model) as reached:
         model.eval()
-        lost = _follow(model, calls, roles, cut, products)
+        with whole.known.during(keep=True):
+            lost = _follow(model, calls, roles, cut, products)
         _check_reached(reached, whole)
         check_clean(lost, whole.outputs)
-        with _silenced(model, roles, cut, numbers=True), Products(list(products), again=True):
+        numbers = _silenced(model, roles, cut, numbers=True)
+        with numbers, whole.known.during(), Products(list(products), again=True):
             silenced = [run_call(model, call) for call in calls]
         _check_reached(reached, whole)
-        with narrow(model, roles, cut):
+        with narrow(model, roles, cut), whole.known.during(rounded=True):
             got = [run_call(model, call) for call in calls]
         _check_reached(reached, whole)
     _check_same(got, lost)
@@ -134,7 +136,8 @@ def check_heard(
                 lose = partial(_lose, roles[path], torch.arange(0))
                 model.get_submodule(path).register_forward_hook(lose)
         try:
-            _check_same([run_call(model, call) for call in calls], whole.outputs)
+            with whole.known.during():
+                _check_same([run_call(model, call) for call in calls], whole.outputs)
         except Refused:
             return
     raise Refused("no output of the example depends on it")
@@ -276,8 +279,12 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     Raises:
         Refused: A channel is lost in part, all are lost, or another call has lost other channels.
     """
-    flat = x.movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1)
-    nan = flat.isnan()
+    nan = x.isnan()
+    if not bool(nan.any()):
+        if path in read:
+            raise Refused(f"{path} is called several times, with and without these channels")
+        return None
+    flat, nan = (tensor.movedim(dim, 0).flatten(1) for tensor in (x, nan))
     rows = nan.all(dim=0)
     lost = nan.any(dim=1) if bool(rows.all()) else nan[:, ~rows].any(dim=1)
     if not bool((nan | (flat == 0.0))[lost].all()):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
+from asng.nn.conversion.known import Known
 from asng.nn.conversion.passes import Refused, outputs_of
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.inputs import Inputs, tensors_of
@@ -49,7 +50,12 @@ class SkipTrial:
             _make_plain(module)
         self.paths = {module: path for path, module in self.model.named_modules()}
         self._known: dict[tuple[str, tuple[str, ...], bool], str] = {}
-        self.whole = outputs_of(self.model, calls)
+        self._passes = Known(self.model)
+        self.whole = self._outputs(self.model)
+
+    def _outputs(self, model: nn.Module) -> list[list[Tensor]]:
+        with self._passes.during(keep=True):
+            return outputs_of(model, self.calls)
 
     def check(self, path: str, names: tuple[str, ...], *, in_place: bool) -> None:
         """Raise if blocks of a container cannot be left out.
@@ -71,12 +77,12 @@ class SkipTrial:
         container: Any = self.model.get_submodule(path)
         blocks = [container._modules[name] for name in names]
         with without(container, names, in_place=in_place):
-            out = outputs_of(self.model, self.calls)
+            out = self._outputs(self.model)
         self._check_shapes(out)
         if not any(_apart(a, b) for a, b in _pairs(out, self.whole)):
             raise Refused("they change nothing on the example")
         with _emptied(blocks):
-            got = outputs_of(self.model, self.calls)
+            got = self._outputs(self.model)
         self._check_as(got, out, _EMPTY, "they do not add to their input")
         self._check_nothing_else(blocks, out)
 
@@ -84,7 +90,7 @@ class SkipTrial:
         """Raise if blocks give something that others need, besides their input and what they add to it."""
         for share in (1.0, 0.0):  # the sum with the input may be outside of the block
             with _passing(blocks, share) as called:
-                got = outputs_of(self.model, self.calls)
+                got = self._outputs(self.model)
             if not called:  # a list of parts, which is not called
                 return
             try:
@@ -103,13 +109,13 @@ class SkipTrial:
         """
         plain = self.model.get_submodule(path)
         with without(plain, run.names[count:], in_place=run.in_place):
-            expected = outputs_of(self.model, self.calls)
+            expected = self._outputs(self.model)
         made = blocks_of(plain, [run])
         made.names = {"depths[0]": "depth"}
         model = replaced(self.model, plain, made)
         try:
             with following({"depth": count}):
-                got = outputs_of(model, self.calls)
+                got = self._outputs(model)
         finally:
             replaced(model, made, plain)
         if any(not torch.equal(a, b) for a, b in _pairs(got, expected)):
@@ -167,16 +173,15 @@ def _emptied(blocks: Sequence[nn.Module]) -> Iterator[None]:
         for module in block.modules():
             own = list(module.parameters(recurse=False))
             tensors += own if any(p.ndim > 1 for p in own) else []
-    kept = [tensor.detach().clone() for tensor in tensors]
-    with torch.no_grad():
-        for tensor in tensors:
-            tensor.zero_()
+    tensors = list(dict.fromkeys(tensors))
+    kept = [tensor.data for tensor in tensors]
+    for tensor in tensors:
+        tensor.data = torch.zeros_like(tensor)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, kept, strict=True):
-                tensor.copy_(value)
+        for tensor, value in zip(tensors, kept, strict=True):
+            tensor.data = value
 
 
 @contextmanager
