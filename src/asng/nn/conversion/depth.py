@@ -151,30 +151,30 @@ def check_with_widths(
     model: nn.Module,
     calls: Sequence[Inputs],
     counts: Mapping[DepthGroup, int],
-    cut: ChannelCut,
+    cuts: Sequence[ChannelCut],
 ) -> None:
-    """Prove that channels can be cut in the same way without some blocks.
+    """Prove that channels can be cut in the same ways without some blocks.
 
     Args:
         model: A copy for proofs.
         calls: Inputs of calls of the model.
         counts: Number of blocks that stay in each group.
-        cut: The channels that layers keep in the network with all blocks.
+        cuts: The channels that layers keep in the network with all blocks.
 
     Raises:
         Refused: They cannot be cut, or layers then read other channels.
     """
     small, paths = reduced(model, counts)
-    roles = all_roles(small, calls)
-    there = {paths[path]: kept for path, kept in cut.made.items() if path in paths}
-    if not there:
+    made = [{paths[path]: kept for path, kept in cut.made.items() if path in paths} for cut in cuts]
+    if not any(made):
         return
-    whole = whole_of(small, calls)
-    # A layer beside a block, such as a norm in a list of its own, may not run without it.
-    expected = {paths[p]: kept for p, kept in cut.read.items() if paths.get(p) in whole.reached}
-    got = cut_of(small, calls, roles, there, whole=whole).read
-    if got.keys() != expected.keys() or any(not torch.equal(got[path], expected[path]) for path in got):
-        raise Refused("without blocks others read other channels")
+    roles, whole = all_roles(small, calls), whole_of(small, calls)
+    for cut, there in zip(cuts, made, strict=True):
+        # A layer beside a block, such as a norm in a list of its own, may not run without it.
+        expected = {paths[p]: kept for p, kept in cut.read.items() if paths.get(p) in whole.reached}
+        got = cut_of(small, calls, roles, there, whole=whole).read
+        if got.keys() != expected.keys() or any(not torch.equal(got[path], expected[path]) for path in got):
+            raise Refused("without blocks others read other channels")
 
 
 def _here(trial: SkipTrial, path: str, options: Options, needed: dict[str, str]) -> list[DepthGroup]:

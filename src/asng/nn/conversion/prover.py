@@ -201,9 +201,8 @@ class Prover:
         for depth in found:
             for form in dict.fromkeys((depth, replace(depth, order=()))):
                 try:
-                    for cut in cuts:
-                        least = {other: other.least for other in [*kept, form]}
-                        check_with_widths(self._shaken, self._calls, least, cut)
+                    least = {other: other.least for other in [*kept, form]}
+                    check_with_widths(self._shaken, self._calls, least, cuts)
                 except Refused as reason:
                     needed[depth.container] = f"not together with widths: {reason}"
                 else:

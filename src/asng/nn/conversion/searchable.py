@@ -201,11 +201,13 @@ def _coupled(
     names = dict.fromkeys(name for role in numbers.values() for name in role.sizes)
     each = [{path: role for path, role in numbers.items() if name in role.sizes} for name in names]
     none: dict[str, Role] = {}
+    tried = [roles.keys()]
     # All numbers at once; then name by name, in case one counts steps and the model does not run with it.
     for named, with_heads in product((numbers, none, *each), (none, heads)):
         wider = roles | named | with_heads
-        if wider.keys() == roles.keys():
+        if wider.keys() in tried:
             continue
+        tried.append(wider.keys())
         again = coupled(model, calls, wider)
         if not again.blind and (found.blind or len(again.fixed) < len(found.fixed)):
             found, roles = again, wider

@@ -182,21 +182,23 @@ def left_alone(model: nn.Module) -> Iterator[None]:
     compiled modules run uncompiled, since hooks would cause a recompilation. A model with lazy weights
     (`torch.nn.LazyLinear`) keeps what its first pass makes; of it, only the modes are restored.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    if any(is_lazy(p) for p in model.parameters()):
+    modules = list(model.modules())  # once, since a walk takes long in a small network
+    parameters = [p for module in modules for p in module._parameters.values() if p is not None]
+    modes = [(module, module.training) for module in modules]
+    if any(map(is_lazy, parameters)):
         try:
             yield
         finally:
             for module, mode in modes:
                 module.training = mode
         return
-    kept = [(module, dict(vars(module)), contents_of(module)) for module in model.modules()]
+    kept = [(module, dict(vars(module)), contents_of(module)) for module in modules]
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - a model may draw from either
-    devices = {t.device.index for t in model.parameters() if t.device.type == "cuda"}
+    devices = {t.device.index for t in parameters if t.is_cuda}
     try:
         with torch.random.fork_rng([device for device in devices if device is not None]):
-            _spare_tensors(model)
-            for module in model.modules():
+            _spare_tensors(modules)
+            for module in modules:
                 _uncompile(module)
             yield
     finally:
@@ -245,10 +247,10 @@ def refill(container: Any, content: Any) -> None:
         (container.extend if isinstance(container, (list, deque)) else container.update)(content)
 
 
-def _spare_tensors(model: nn.Module) -> None:
-    """Make a model work on copies of the tensors that it may change in place, all but its parameters."""
+def _spare_tensors(modules: Sequence[nn.Module]) -> None:
+    """Make modules work on copies of the tensors that they may change in place, all but their parameters."""
     copies: dict[int, Tensor] = {}
-    for module in model.modules():
+    for module in modules:
         for table in (module._buffers, vars(module)):
             for name, value in table.items():
                 if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
