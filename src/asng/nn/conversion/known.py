@@ -20,8 +20,10 @@ _FUNCTIONS = {"linear"} | {f"conv{kind}{n}d" for n in (1, 2, 3) for kind in ("",
 """Functions that are remembered. Others take little more time than a comparison of their inputs."""
 
 _ROUNDED = 1e-12
-"""Largest difference that is put down to the order of sums, as a share of the largest number: it is a thousand
-times smaller than that of outputs which a proof accepts (`proof`)."""
+"""Largest difference that is put down to the order of sums, as a share of the largest number.
+
+It is a thousandth of the difference of outputs that a proof accepts (`proof`).
+"""
 
 _MOST = 2**30
 """Largest number of bytes of what is remembered of a pass."""

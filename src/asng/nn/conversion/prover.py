@@ -70,7 +70,8 @@ class Prover:
             except Refused as reason:
                 found[paths[0]] = reason
         self._share([group for group in found.values() if isinstance(group, WidthGroup)])
-        groups, fixed = [], {}
+        groups: list[WidthGroup] = []
+        fixed: dict[str, str] = {}
         for paths in coupled:
             try:
                 groups.append(self._checked(found[paths[0]], paths, options))
@@ -272,8 +273,8 @@ class Prover:
 
     def _ends(self, group: WidthGroup) -> None:
         """Prove the largest and the smallest number of parts."""
-        for units in {group.units - 1: 0, group.least: 0}:
-            self._left_by(group, units)
+        self._left_by(group, group.units - 1)
+        self._left_by(group, group.least)
 
     def _share(self, groups: Sequence[WidthGroup]) -> None:
         """Prove numbers of parts between the ends, in cuts of as many groups as can be proved together.
@@ -297,17 +298,19 @@ class Prover:
     def _share_one(self, groups: Sequence[WidthGroup], turn: int) -> None:
         # Neighbours have different numbers of parts, so that no size fits that of another group by chance.
         between = [range(group.least + 1, group.units - 1) for group in groups]
-        amounts = [(g, some[(turn + i) % len(some)]) for i, (g, some) in enumerate(zip(groups, between, strict=True))]
+        amounts = [
+            (g, some[(turn + i) % len(some)]) for i, (g, some) in enumerate(zip(groups, between, strict=True))
+        ]
         read = self._cut(amounts).read
         gone = {path: self._lost(path, kept) for path, kept in read.items()}
         shares = []
-        for group, units in amounts:
+        for group, _ in amounts:
             most = {p: self._lost(p, kept) for p, kept in self._left_by(group, group.least).items()}
             shares.append({path: lost & gone[path] for path, lost in most.items() if path in gone})
         for path, lost in gone.items():
             # Each lost channel must be of exactly one group.
             parts = [share[path] for share in shares if path in share]
-            if not torch.equal(sum(part.long() for part in parts), lost.long()):
+            if not parts or not torch.equal(torch.stack(parts).sum(dim=0), lost.long()):
                 raise Refused(f"{path} is given channels of several groups in the same places")
         for (group, units), share in zip(amounts, shares, strict=True):
             left = {path: (~lost).nonzero().flatten() for path, lost in share.items() if bool(lost.any())}

@@ -50,12 +50,20 @@ class SkipTrial:
             _make_plain(module)
         self.paths = {module: path for path, module in self.model.named_modules()}
         self._known: dict[tuple[str, tuple[str, ...], bool], str] = {}
+        self._left_out: dict[tuple[str, tuple[str, ...], bool], list[list[Tensor]]] = {}
         self._passes = Known(self.model)
         self.whole = self._outputs(self.model)
 
     def _outputs(self, model: nn.Module) -> list[list[Tensor]]:
         with self._passes.during(keep=True):
             return outputs_of(model, self.calls)
+
+    def _without(self, path: str, names: tuple[str, ...], in_place: bool) -> list[list[Tensor]]:
+        key = path, names, in_place
+        if key not in self._left_out:
+            with without(self.model.get_submodule(path), names, in_place=in_place):
+                self._left_out[key] = self._outputs(self.model)
+        return self._left_out[key]
 
     def check(self, path: str, names: tuple[str, ...], *, in_place: bool) -> None:
         """Raise if blocks of a container cannot be left out.
@@ -76,8 +84,7 @@ class SkipTrial:
     def _check(self, path: str, names: tuple[str, ...], in_place: bool) -> None:
         container: Any = self.model.get_submodule(path)
         blocks = [container._modules[name] for name in names]
-        with without(container, names, in_place=in_place):
-            out = self._outputs(self.model)
+        out = self._without(path, names, in_place)
         self._check_shapes(out)
         if not any(_apart(a, b) for a, b in _pairs(out, self.whole)):
             raise Refused("they change nothing on the example")
@@ -108,8 +115,7 @@ class SkipTrial:
             Refused: It does, for example because its own code counts its blocks.
         """
         plain = self.model.get_submodule(path)
-        with without(plain, run.names[count:], in_place=run.in_place):
-            expected = self._outputs(self.model)
+        expected = self._without(path, run.names[count:], run.in_place)
         made = blocks_of(plain, [run])
         made.names = {"depths[0]": "depth"}
         model = replaced(self.model, plain, made)
