@@ -162,7 +162,12 @@ def test_a_run_is_gone_on_with_from_its_folder_alone(at_home, capsys):
     assert code == 1
     assert "mine.load" in error
     assert "--trust" in error
-    code, error = told_by(["--resume", "--run-dir", "part", "--quiet", *TRUSTED], capsys)
+    code, error = told_by(["--resume", "--run-dir", "part", "--seed", "3", *TRUSTED], capsys)
+    assert code == 1
+    assert error.startswith(
+        "asng compress: --seed: expected 0, with which the run in part was started, got 3."
+    )
+    code, error = told_by(["--resume", "--run-dir", "part", "--quiet", "--seed", "0", *TRUSTED], capsys)
     assert code == 0, error
     whole, part = (
         json.loads((at_home / name / "compression.json").read_text()) for name in ("whole", "part")

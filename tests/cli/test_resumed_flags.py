@@ -6,7 +6,8 @@ from user_package import DATA, NET, QUICK
 
 from asng.cli import main
 
-SEARCH = [*NET, *DATA, "--maximize", "accuracy", *QUICK, "--run-dir", "kept"]
+ELU = ["--model.act", "torch.nn.ELU", "--model.act.alpha", "2"]
+SEARCH = [*NET, *ELU, *DATA, "--maximize", "accuracy", *QUICK, "--run-dir", "kept"]
 TOY = ["--variables", "3", "--iterations", "5", "--exponents", "[0, 0.5]", "--seeds", "2"]
 TOY += ["--run-dir", "kept_toy"]
 """A flag of two words, lists, and seeds that are counted."""
@@ -28,6 +29,8 @@ def runs(home):
         (["--epochs", "70"], "--epochs", "expected 2,", "got 70."),
         (["--retrain-epochs=70"], "--retrain-epochs", "expected 1,", "got 70."),
         (["--model.width", "9"], "--model.width", "expected 4,", "got 9."),
+        (["--data.batch_size", "9"], "--data.batch_size", "expected 8,", "got 9."),
+        (["--model.act.alpha", "3"], "--model.act.alpha", "expected 2.0,", "got 3.0."),
         (["--seed", "3"], "--seed", "expected 0,", "got 3."),
         (["--seeds", "3"], "--seeds", "expected 1,", "got 3."),
         (["--loss", "nll_loss"], "--loss", "expected 'torch.nn.functional.cross_entropy',", "'nll_loss'."),
@@ -42,7 +45,7 @@ def test_a_setting_that_a_resumed_search_would_not_follow_is_refused(other, flag
 
 
 def test_the_same_words_again_are_taken(capsys):
-    told(["search", *SEARCH, "--loss", "cross_entropy", "--resume", "--quiet"], capsys)
+    told(["search", *SEARCH, "--loss", "cross_entropy", "--resume", "--trust", "torch.nn.ELU"], capsys)
     told(["toy", *TOY, "--resume", "--workers", "1", "--quiet"], capsys)
 
 

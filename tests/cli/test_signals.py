@@ -233,7 +233,7 @@ def test_a_signal_to_all_processes_ends_them_as_one_to_the_first(
     assert capsys.readouterr().err.count("\n") == 1
     assert len(children) == 2
     for child in children:  # not is_alive, which may err for a moment if two threads waited for the child
-        with pytest.raises(ProcessLookupError):
+        with pytest.raises(ProcessLookupError, match="No such process"):
             os.kill(child.pid, 0)
     monkeypatch.undo()
     assert main([*words, "--resume"]) == 0

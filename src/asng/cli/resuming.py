@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from asng.errors import InputError, in_one_line
-from asng.runs.folder import CONFIG, read_config
+from asng.errors import InputError, RunError, in_one_line
+from asng.runs.folder import read_config
 
 __all__ = ["refuse_other_settings"]
 
@@ -20,18 +20,18 @@ def refuse_other_settings(given: Namespace, folder: Path) -> None:
 
     Args:
         given: The flags on the command line or in a YAML file, without defaults.
-        folder: The run folder. One without config.yaml is left to the subcommand.
+        folder: The run folder. If its config.yaml is missing or damaged, the subcommand tells so.
 
     Raises:
         InputError: A flag has another value than the run.
-        RunError: The file is damaged.
     """
-    if not (folder / CONFIG).exists():
+    try:
+        stored = _settings_of(read_config(folder))
+    except RunError:
         return
-    stored = _settings_of(read_config(folder))
     for name, value in _leaves(_plain(given.as_dict())):
         if name in stored and not _same(value, stored[name]):
-            flag = f"--{name.removesuffix('.import').replace('_', '-')}"
+            flag = _flag_of(name)
             own, other = (in_one_line(repr(one), 200) for one in (stored[name], value))
             raise InputError(
                 f"{flag}: expected {own}, with which the run in {folder} was started, got {other}. A resumed "
@@ -39,12 +39,19 @@ def refuse_other_settings(given: Namespace, folder: Path) -> None:
             )
 
 
+def _flag_of(name: str) -> str:
+    """Return the flag of a setting; arguments of the user's own functions are spelled as these have them."""
+    if "." not in name:
+        return f"--{name.replace('_', '-')}"
+    return f"--{name.removesuffix('.import').removesuffix('.class_path').replace('.init_args', '')}"
+
+
 def _settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the stored value of each flag, by its name."""
-    parts = [value for name, value in config.items() if name != "defaults" and isinstance(value, dict)]
-    stored = {name: value for part in parts for name, value in _leaves(part)}
-    seeds = config["seeds"] if isinstance(config.get("seeds"), list) else [config.get("seed")]
-    return {**stored, "seed": seeds[0], "seeds": len(seeds)} if seeds else stored
+    parts = [config.get(name) for name in ("network", "search", config["task"])]
+    stored = {name: value for part in parts if isinstance(part, dict) for name, value in _leaves(part)}
+    seeds = [config["seed"]] if "seed" in config else config.get("seeds")
+    return {**stored, "seed": seeds[0], "seeds": len(seeds)} if isinstance(seeds, list) and seeds else stored
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
