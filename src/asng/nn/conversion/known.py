@@ -25,7 +25,7 @@ _ROUNDED = 1e-12
 It is a thousandth of the difference of outputs that a proof accepts (`proof`).
 """
 
-_MOST = 2**30
+_MOST = 2**27
 """Largest number of bytes of what is remembered of a pass."""
 
 
