@@ -305,6 +305,7 @@ def test_a_number_of_items_is_not_taken_for_a_part_of_a_width(items):
     assert [list(group.widths) for group in conversion.groups] == [
         ["first", "fused.weight[1]"],
         ["one", "other"],
+        ["fused.weight[0]", "biases.0[0]", "biases.1[0]", "biases.2[0]"],
     ]
 
 

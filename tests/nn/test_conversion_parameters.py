@@ -12,8 +12,8 @@ from torch import nn
 
 from asng import nn as snn
 from asng.errors import InputError
-from asng.nn.conversion import roles_in
-from asng.nn.inputs import tensors_of
+from asng.nn.conversion import all_roles
+from asng.nn.inputs import calls_of, tensors_of
 
 
 class Across(nn.Module):
@@ -180,7 +180,7 @@ MODELS = {
     "a group norm": (lambda: Normed(4), pictures, {"first": 1}),
     "a group norm of each": (lambda: Normed(16), pictures, {"first": 1}),
     "a group norm of all": (lambda: Normed(1, affine=False), pictures, {"first": 1}),
-    "einsum": (Einsum, lambda: torch.randn(3, 5, 3), {"first": 5}),
+    "einsum": (Einsum, lambda: torch.randn(3, 5, 3), {"first": 5, "q[0]": 4, "v[2]": 2}),
     "images": (Images, lambda: torch.randn(3, 3, 8, 8), {"stem": 5}),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -235,7 +235,7 @@ def test_the_whole_network_is_the_one_that_was_given(name):
 def test_a_child_is_the_whole_network_that_makes_nought_of_the_lost_channels(name):
     """Told from outside: every tensor that makes a channel holds nought for it."""
     model, x, supernet = converted(name)
-    roles = roles_in(model)
+    roles = all_roles(model, calls_of(model, x))
     for group in supernet.conversion.groups:
         for units in range(group.least, group.units):
             whole = copy.deepcopy(model)

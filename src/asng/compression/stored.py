@@ -15,7 +15,7 @@ from torch import nn
 from asng.costs.terms import limit_of
 from asng.errors import AsngError
 from asng.nn import Inputs
-from asng.nn.conversion import roles_in
+from asng.nn.conversion import roles_in, tensors_in
 from asng.runs.files import write_folder
 from asng.runs.folder import CHILD, COMPRESSION
 from asng.runs.stored import Number, Stored, Whole, plain, read_stored, write_json
@@ -109,8 +109,11 @@ def widths_of(model: nn.Module, child: nn.Module) -> dict[str, tuple[int, int]]:
         >>> widths_of(nn.Sequential(nn.Linear(3, 8)), nn.Sequential(nn.Linear(3, 6)))
         {'0': (6, 8)}
     """
-    makes = {path: role.makes for path, role in roles_in(model).items() if role.makes}
-    left = {path: role.makes for path, role in roles_in(child).items()}
+    roles, there = roles_in(model), roles_in(child)
+    left = {path: role.makes for path, role in (there | tensors_in(child, there)).items()}
+    makes = {path: role.makes for path, role in roles.items() if role.makes}
+    more = {path: role.makes or 0 for path, role in tensors_in(model, roles).items() if path not in roles}
+    makes |= {path: count for path, count in more.items() if left.get(path) != count}
     return {path: (left.get(path) or 0, count) for path, count in makes.items()}
 
 

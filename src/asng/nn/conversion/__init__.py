@@ -7,7 +7,7 @@ from asng.nn.conversion.numbers import all_roles, numbers_in
 from asng.nn.conversion.passes import Refused, outputs_of, shaken
 from asng.nn.conversion.proof import ChannelCut, cut_of, left_of
 from asng.nn.conversion.reach import REMEDY, as_told, reach_of
-from asng.nn.conversion.recognition import roles_in
+from asng.nn.conversion.recognition import roles_in, tensors_in
 from asng.nn.conversion.roles import Role, role_of
 from asng.nn.conversion.searchable import Conversion, python_of, searchable
 from asng.nn.conversion.skipping import SkipTrial
@@ -39,5 +39,6 @@ __all__ = [
     "roles_in",
     "searchable",
     "shaken",
+    "tensors_in",
     "with_depths",
 ]

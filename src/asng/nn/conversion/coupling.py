@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.attention import given, shapes_of_attention
 from asng.nn.conversion.listening import Listen, MisfitError, Misfits
+from asng.nn.conversion.names import SINGLE, Names
 from asng.nn.conversion.reach import run_as_told
 from asng.nn.conversion.recognition import roles_in
 from asng.nn.conversion.recurrent import CELLS_AND_LAYERS, shapes_of_units
@@ -31,9 +32,7 @@ from asng.nn.rules import settle_fused_paths
 
 __all__ = ["OUTPUT", "SINGLE", "Coupling", "coupled"]
 
-_FIRST_PRIME = 10_007
-
-OUTPUT, SINGLE = "its channels are part of the output", "it makes a single channel"
+OUTPUT = "its channels are part of the output"
 _RESHAPED = "the model's own code reshapes it to a size of its own"
 
 
@@ -43,7 +42,7 @@ class Coupling:
 
     Attributes:
         groups: Paths of the layers whose channels are coupled, in the order of the model.
-        fixed: Path of each other layer that makes channels, to the reason why their number is fixed.
+        fixed: Path of each other layer or tensor that makes channels, to the reason why it is fixed.
         blind: Whether the model does not run on shapes alone, so that nothing was found.
     """
 
@@ -69,7 +68,7 @@ def coupled(
         known: Groups that are coupled from the start.
     """
     roles = roles_in(model) if roles is None else roles
-    names = _Names({path: role.makes for path, role in roles.items() if role.makes})
+    names = Names({path: role.makes for path, role in roles.items() if role.makes})
     for first, *others in known:
         for path in others:
             names.couple(names.primes[first], names.primes[path])
@@ -90,74 +89,19 @@ def coupled(
     for path in names.widths:
         if path not in names.fixed:
             groups.setdefault(names.primes[path], []).append(path)
-    found = [paths for paths in groups.values() if paths[0] in layers]
-    return Coupling(found, {path: why for path, why in names.fixed.items() if path in layers})
-
-
-class _Names:
-    """The primes that stand for the channels of layers."""
-
-    def __init__(self, widths: Mapping[str, int]) -> None:
-        self.widths = dict(widths)
-        self.primes = dict(zip(widths, _primes(), strict=False))
-        # A single channel cannot be lost, and meets any number of others.
-        self.fixed = {path: SINGLE for path, width in widths.items() if width == 1}
-        self.ran: list[str] = []
-        self.sums: dict[int, list[int]] = {}
-        self.given: dict[str, int] = {}
-
-    def enter(self, path: str, size: int) -> None:
-        """Record the number of channels that a layer is given, which must be the same in each call.
-
-        Raises:
-            MisfitError: It was given another number before.
-        """
-        if self.given.setdefault(path, size) != size:
-            raise MisfitError(f"{path}, called several times,", [(self.given[path],), (size,)])
-
-    def size(self, path: str) -> int:
-        """Record that a layer ran, and return the number of channels that it makes in a pass on shapes."""
-        self.ran.append(path)
-        return self.wide(path)
-
-    @property
-    def last(self) -> int | None:
-        """The prime of the layer that ran last, among those that are not fixed; None if there is none."""
-        return next((self.primes[path] for path in reversed(self.ran) if path not in self.fixed), None)
-
-    def wide(self, path: str) -> int:
-        """Return the size that stands for the channels of a layer or a tensor in a pass on shapes."""
-        return self.widths[path] * (1 if path in self.fixed else self.primes[path])
-
-    def within(self, size: int) -> set[int]:
-        """Return the primes of layers that divide a size, or its parts, without those of fixed layers."""
-        if not size:
-            return set()
-        found = {p for path, p in self.primes.items() if path not in self.fixed and size % p == 0}
-        whole = next((w for w in self.sums if w >= _FIRST_PRIME and size % w == 0), 0)
-        return found.union(*map(self.within, self.sums[whole])) if whole else found
-
-    def couple(self, one: int, other: int) -> None:
-        """Couple two primes: give the layers of `other` the prime `one`."""
-        self.primes = {path: one if p == other else p for path, p in self.primes.items()}
-
-    def fix(self, prime: int, why: str) -> None:
-        """Fix the number of channels of the layers of a prime."""
-        for path, p in self.primes.items():
-            if p == prime:
-                self.fixed.setdefault(path, why)
-
-
-def _primes() -> Iterator[int]:
-    number = _FIRST_PRIME
-    while True:
-        if all(number % divisor for divisor in range(2, int(number**0.5) + 1)):
-            yield number
-        number += 2
+    # What tensors make, and no layer, are channels if something reads them: another tensor or a layer.
+    own = {path for path, role in roles.items() if role.owner is not None and role.tensors}
+    read = {prime for size in names.given.values() for prime in names.within(size)}
+    found = [
+        paths
+        for prime, paths in groups.items()
+        if paths[0] in layers or len(own.intersection(paths)) + (prime in read) > 1
+    ]
+    return Coupling(found, {path: why for path, why in names.fixed.items() if not roles[path].is_number})
 
 
 def _without_numbers(
-    model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], names: _Names
+    model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], names: Names
 ) -> tuple[nn.Module, list[Inputs]]:
     shapes, there = on_meta(model, calls)
     settle_fused_paths(shapes.eval(), everywhere=True)
@@ -171,7 +115,7 @@ def _without_numbers(
 class _Tensors:
     """Tensors that belong to no layer, and numbers that modules store, in a model on the meta device."""
 
-    def __init__(self, shapes: nn.Module, roles: Mapping[str, Role], names: _Names) -> None:
+    def __init__(self, shapes: nn.Module, roles: Mapping[str, Role], names: Names) -> None:
         self._names = names
         self._found: list[tuple[nn.Module, str, Tensor, dict[int, str]]] = []
         self._numbers: list[tuple[nn.Module, str, str]] = []
@@ -189,21 +133,31 @@ class _Tensors:
             module = shapes.get_submodule(owner)
             self._found.append((module, name, getattr(module, name), paths))
 
-    def asked_in(self, error: Exception) -> tuple[int, int] | None:
-        """Return the primes of a layer and of a stored number whose difference may have caused an error.
+    def asked_in(self, error: Exception) -> tuple[int, int | None] | None:
+        """Return the primes of a stored number and of channels whose difference may have caused an error.
 
-        The number belongs to a module in whose code the error was raised. The layer is the last one run that
-        is as wide.
+        The number belongs to a module in whose code the error was raised. The channels are those of a tensor
+        that this code has, or else of the last layer run that is as wide. The second prime is None if a
+        tensor has as many that no layer makes.
         """
         names = self._names
-        for module in _frames(error):
+        for frame in _frames(error):
+            here = {id(value) for value in frame.values() if isinstance(value, nn.Module)}
             numbers = [
-                path for owner, _, path in self._numbers if owner is module and path not in names.fixed
+                path for owner, _, path in self._numbers if id(owner) in here and path not in names.fixed
             ]
+            sizes = [size for x in frame.values() if isinstance(x, Tensor) for size in x.shape]
+            for number, size in product(numbers, sizes):
+                width, one = names.widths[number], names.primes[number]
+                found = names.within(size)
+                if size == width:
+                    return one, None
+                if len(found) == 1 and one not in found and size == width * min(found):
+                    return one, found.pop()
             for layer, number in product(reversed(names.ran), numbers):
                 one, other = names.primes[layer], names.primes[number]
                 if names.widths[layer] == names.widths[number] and one != other and layer not in names.fixed:
-                    return one, other
+                    return other, one
         return None
 
     def guessed_in(self, error: Exception) -> int | None:
@@ -213,9 +167,10 @@ class _Tensors:
         be by chance that the dimension is as long as some layer is wide.
         """
         names, shared = self._names, Counter(self._names.primes.values())
-        for module in _frames(error):
+        for frame in _frames(error):
+            here = {id(value) for value in frame.values() if isinstance(value, nn.Module)}
             for owner, _, _, paths in self._found:
-                for path in paths.values() if owner is module else ():
+                for path in paths.values() if id(owner) in here else ():
                     if path not in names.fixed and shared[names.primes[path]] == 1:
                         return names.primes[path]
         return None
@@ -240,9 +195,9 @@ class _Side(NamedTuple):
     made: bool
 
 
-def _frames(error: BaseException) -> Iterator[Any]:
-    """Yield `self` of each stack frame of an error, the innermost first."""
-    yield from reversed([frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)])
+def _frames(error: BaseException) -> Iterator[Mapping[str, Any]]:
+    """Yield the variables of each stack frame of an error, the innermost first."""
+    yield from reversed([frame.f_locals for frame, _ in walk_tb(error.__traceback__)])
 
 
 def _ties(model: nn.Module, roles: Mapping[str, Role]) -> list[list[_Side]]:
@@ -259,7 +214,7 @@ def _ties(model: nn.Module, roles: Mapping[str, Role]) -> list[list[_Side]]:
     return [sides for sides in found.values() if len(sides) > 1]
 
 
-def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwargs: Any) -> Any:
+def _shape(path: str, layer: Any, role: Role, names: Names, *args: Any, **kwargs: Any) -> Any:
     """Return the output of a layer on the meta device, for any number of input channels."""
     x = next(tensors_of([args, kwargs]))
     if isinstance(layer, nn.Embedding):
@@ -307,7 +262,7 @@ def _sides(layer: Any, sides: Sequence[int]) -> tuple[int, ...]:
 def _one_pass(
     model: nn.Module,
     calls: Sequence[Inputs],
-    names: _Names,
+    names: Names,
     listened: Listen,
     tensors: _Tensors,
     ties: Sequence[Sequence[_Side]],
@@ -340,10 +295,10 @@ def _one_pass(
         asked = names.last if guessed is None else guessed
         if asked is None:
             raise
-        if pair is None:
-            names.fix(asked, "the model's own code asks for its size")
+        if pair is None or pair[1] is None:
+            names.fix(asked if pair is None else pair[0], "the model's own code asks for its size")
         else:
-            names.couple(*pair)
+            names.couple(pair[1], pair[0])
     for tensor, there in zip(tensors_within(outputs), given, strict=False):
         for size, number in zip(tensor.shape, there, strict=False):
             for prime in names.within(size):
@@ -357,10 +312,10 @@ def _one_pass(
     return True
 
 
-def _resolve(misfit: MisfitError, names: _Names) -> None:
+def _resolve(misfit: MisfitError, names: Names) -> None:
     """Couple two layers whose sizes must agree, or fix one that must agree with a plain number."""
     for one, other in _meetings(misfit.function, misfit.shapes):
-        here, there = names.within(one), names.within(other)
+        here, there = names.apart(one, other)
         if len(here) == len(there) == 1 and here != there:
             names.couple(here.pop(), there.pop())
             return
@@ -379,6 +334,11 @@ def _resolve(misfit: MisfitError, names: _Names) -> None:
     if len(primes) == len(asked) == 1:
         names.couple(primes.pop(), asked.pop())
         return
+    for size, number in zip(misfit.shapes[0] if misfit.shapes else (), misfit.numbers, strict=False):
+        here, there = names.within(size), names.within(number)  # as a view that keeps the first dimension
+        if len(here) == len(there) == 1 and here != there and size * min(there) == number * min(here):
+            names.couple(here.pop(), there.pop())
+            return
     primes |= asked
     last = set() if names.last is None else {names.last}
     if not primes and not last:

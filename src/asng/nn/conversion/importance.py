@@ -8,9 +8,8 @@ cancels, does not count.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 from itertools import islice
 from math import gcd
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -23,10 +22,11 @@ from asng.checks import keep_integer
 from asng.errors import InputError, in_one_line
 from asng.nn.conversion.attention import along_width
 from asng.nn.conversion.passes import Refused
-from asng.nn.conversion.recurrent import along_units, first_replaced
+from asng.nn.conversion.recurrent import along_units
 from asng.nn.conversion.roles import Role, parts_of
+from asng.nn.conversion.seeing import Place, seen
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
-from asng.nn.inputs import Inputs, calls_of, moved, tensors_of
+from asng.nn.inputs import Inputs, calls_of, moved
 
 __all__ = ["Importance", "Order", "ordered", "run_on", "set_modes", "settled"]
 
@@ -220,21 +220,18 @@ def _ranks(
     return [tuple(total.argsort(descending=True, stable=True).argsort().tolist()) for total in sums]
 
 
-_Place: TypeAlias = tuple[str, str]
-"""A side of a layer, "read" or "made", and its path."""
-
-_Table: TypeAlias = list[tuple[_Place, Tensor]]
+_Table: TypeAlias = list[tuple[Place, Tensor]]
 """Contributions of each channel at places, of shape (samples, channels)."""
 
 
-def _places(kind: str, roles: Mapping[str, Role], group: _Grains) -> list[_Place]:
-    """Return where to measure the importance of a group: at its readers, or at its makers if it has none."""
+def _places(kind: str, roles: Mapping[str, Role], group: _Grains) -> list[Place]:
+    """Return where to measure the importance of a group: at its readers, or else its makers, or tensors."""
     made = [("made", path) for path in group.made if roles[path].owner is None or roles[path].tensors]
     read = [("read", path) for path in group.read if roles[path].reads]
-    return made + read if kind == "magnitude" else read or _makers(roles, group)
+    return made + read if kind == "magnitude" else read or _makers(roles, group) or made
 
 
-def _makers(roles: Mapping[str, Role], group: _Grains) -> list[_Place]:
+def _makers(roles: Mapping[str, Role], group: _Grains) -> list[Place]:
     """Return the places of the layers that make the channels of a group, without tensors of other modules."""
     return [("made", path) for path in group.made if roles[path].owner is None]
 
@@ -252,7 +249,7 @@ def _added(group: _Grains, table: _Table) -> Tensor:
     return total[:, 1:]
 
 
-def _asked(order: Any, model: nn.Module, roles: Mapping[str, Role], place: _Place) -> Tensor:
+def _asked(order: Any, model: nn.Module, roles: Mapping[str, Role], place: Place) -> Tensor:
     path = place[1]
     values = order(path, model.get_submodule(path))
     wanted = _along_channels(model, roles, place).shape[:1]
@@ -265,7 +262,7 @@ def _asked(order: Any, model: nn.Module, roles: Mapping[str, Role], place: _Plac
     return values.detach().unsqueeze(0)
 
 
-def _along_channels(model: nn.Module, roles: Mapping[str, Role], place: _Place) -> Tensor:
+def _along_channels(model: nn.Module, roles: Mapping[str, Role], place: Place) -> Tensor:
     """Return the weights at a place as a matrix whose first dimension is its channels."""
     side, path = place
     role = roles[path]
@@ -288,7 +285,7 @@ def _tables(
     order: Importance,
     model: nn.Module,
     roles: Mapping[str, Role],
-    places: set[_Place],
+    places: set[Place],
     calls: Sequence[Inputs],
 ) -> Iterator[_Table]:
     """Yield the contributions of channels in each batch."""
@@ -308,17 +305,17 @@ def _tables(
 
 
 def _energies(
-    order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[_Place], batch: Any
+    order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[Place], batch: Any
 ) -> _Table:
     """Return the energy that readers get from each channel, as a share of that from all channels."""
-    sums: dict[_Place, Tensor] = {}
+    sums: dict[Place, Tensor] = {}
 
-    def see(place: _Place, dim: int, x: Tensor) -> Tensor:
+    def see(place: Place, dim: int, x: Tensor) -> Tensor:
         energy = x.detach().movedim(dim, 0).flatten(1).double().square().sum(dim=1)
         sums[place] = sums[place] + energy if place in sums else energy
         return x
 
-    with _seen(model, roles, places, see):
+    with seen(model, roles, places, see):
         run_on(order, model, batch)
     for place, energy in sums.items():
         if place[0] == "read":
@@ -327,19 +324,19 @@ def _energies(
 
 
 def _derivatives(
-    order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[_Place], batch: Any
+    order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[Place], batch: Any
 ) -> _Table:
     """Return the derivatives with respect to a gate for each channel of each item."""
-    gates: dict[tuple[_Place, int], Tensor] = {}
+    gates: dict[tuple[Place, int], Tensor] = {}
 
-    def see(place: _Place, dim: int, x: Tensor) -> Tensor:
+    def see(place: Place, dim: int, x: Tensor) -> Tensor:
         shape = [1] * x.ndim
         shape[0], shape[dim] = x.shape[0], x.shape[dim]  # without items, the channels come first
         items = shape[0] if dim else 1
         ones = torch.ones(items, x.shape[dim], dtype=x.dtype, device=x.device, requires_grad=True)
         return x * gates.setdefault((place, items), ones).reshape(shape)
 
-    with _seen(model, roles, places, see):  # in the backward pass too: activation checkpoints run again there
+    with seen(model, roles, places, see):  # in the backward pass too: activation checkpoints run again there
         outputs, value = run_on(order, model, batch)
         if order.kind == "outputs":
             value = sum(_random_sum(output) for output in outputs if output.requires_grad)
@@ -393,39 +390,3 @@ def set_modes(model: nn.Module, *, training: bool) -> None:
     for module in model.modules():
         if type(module).__module__.partition(".")[0] == "torch":
             module.training = module in norms
-
-
-@contextmanager
-def _seen(
-    model: nn.Module,
-    roles: Mapping[str, Role],
-    places: Iterable[_Place],
-    see: Callable[[_Place, int, Tensor], Tensor],
-) -> Iterator[None]:
-    """Replace tensors at places by what a function of (place, dimension, tensor) returns."""
-
-    def before(place: _Place, _: nn.Module, args: Any, kwargs: Any) -> Any:
-        x = next(tensors_of([args, kwargs]))
-        seen = see(place, roles[place[1]].dim(x), x)
-        if args:  # an attention may be given the same tensor three times
-            args = [seen if value is x else value for value in first_replaced(args, seen)]
-            return tuple(args), kwargs
-        return args, dict(zip(kwargs, first_replaced(list(kwargs.values()), seen), strict=True))
-
-    def after(place: _Place, _: nn.Module, __: Any, output: Any) -> Any:
-        x = next(tensors_of([output]))
-        x = see(place, roles[place[1]].dim(x), x)
-        return (*first_replaced(output[:1], x), *output[1:]) if isinstance(output, tuple) else x
-
-    handles = []
-    for place in sorted(places):
-        layer = model.get_submodule(place[1])
-        if place[0] == "read":
-            handles.append(layer.register_forward_pre_hook(partial(before, place), with_kwargs=True))
-        else:
-            handles.append(layer.register_forward_hook(partial(after, place)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from asng.nn.conversion.reach import bare_in
-from asng.nn.conversion.recognition import RESERVED, own_tensors, roles_in
+from asng.nn.conversion.recognition import RESERVED, own_tensors, roles_in, tensors_in
 from asng.nn.conversion.roles import Role
 from asng.nn.inputs import Inputs
 
@@ -43,7 +43,9 @@ def all_roles(model: nn.Module, calls: Sequence[Inputs]) -> dict[str, Role]:
         >>> list(all_roles(model, [Inputs((torch.ones(1, 3),))]))
         ['0', 'hidden_size']
     """
-    roles = roles_in(model, bare_in(model, calls))
+    bare = bare_in(model, calls)
+    roles = roles_in(model, bare)
+    roles |= tensors_in(model, roles, bare)
     return roles | numbers_in(model, roles) | heads_in(model, roles)
 
 
@@ -59,7 +61,7 @@ def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
         >>> list(numbers_in(model, roles_in(model)))
         ['hidden_size']
     """
-    widths = {role.makes // role.runs for role in roles.values() if role.makes and role.owner is None} - {1}
+    widths = {role.makes // role.runs for role in roles.values() if role.makes} - {1}
     found: dict[str, Role] = {}
     for path, module in model.named_modules():
         if path in roles or not _stores(module):

@@ -47,7 +47,7 @@ class Options:
         known = list(dict.fromkeys(path for path in paths if path))
         for name in ("only", "skip", "step", "least"):
             for pattern in getattr(self, name):
-                if pattern != "*" and not any(fnmatchcase(path, pattern) for path in known):
+                if pattern != "*" and not any(_matches(path, pattern) for path in known):
                     raise InputError(
                         f"{name}: expected patterns that match the path of a layer, got {pattern!r}. Paths "
                         f"are {', '.join(known[:8])}, ..."
@@ -55,11 +55,16 @@ class Options:
 
     def refuse(self, paths: Sequence[str]) -> None:
         """Raise `Refused` if the options exclude a group from the search."""
-        if self.only and not any(fnmatchcase(path, p) for path in paths for p in self.only):
+        if self.only and not any(_matches(path, p) for path in paths for p in self.only):
             raise Refused("only= leaves it out")
-        if any(fnmatchcase(path, p) for path in paths for p in self.skip):
+        if any(_matches(path, p) for path in paths for p in self.skip):
             raise Refused("skip= leaves it out")
 
     def of_paths(self, values: Mapping[str, Any], paths: Sequence[str]) -> Any:
         """Return the value of the first pattern that matches one of the paths, or None if no pattern does."""
-        return next((v for p, v in values.items() if any(fnmatchcase(path, p) for path in paths)), None)
+        return next((v for p, v in values.items() if any(_matches(path, p) for path in paths)), None)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a path is a pattern or matches it: that of a tensor has brackets, which mean something else."""
+    return path == pattern or fnmatchcase(path, pattern)

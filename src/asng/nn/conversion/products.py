@@ -90,10 +90,10 @@ def _lost_in_both(one: Any, other: Any, *, dim: int) -> Masks:
     tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
     if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
         return None
-    ours = one.isnan()
-    if not ours.any():
+    ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
+    if not theirs.any():
         return None
-    theirs = other.isnan().movedim(dim, -1)
+    ours |= one == 0.0  # as the first state of a recurrent unit
     if ours.shape[:-2] != theirs.shape[:-2]:
         lost = ours.flatten(0, -2).all(dim=0) & theirs.flatten(0, -2).all(dim=0)
         return (lost, lost if dim == -1 else lost.unsqueeze(-1)) if bool(lost.any()) else None

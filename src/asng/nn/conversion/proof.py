@@ -127,14 +127,18 @@ def check_heard(
         Refused: None does. The outputs may be empty, or what the layers make is left in an attribute. Or no
             layer is called, since the model reads their weights.
     """
-    if whole.reached.isdisjoint(paths):
+    tensors = [path for path in paths if roles[path].owner is not None and roles[path].tensors]
+    if not tensors and whole.reached.isdisjoint(paths):
         raise Refused(BARE)
-    with left_alone(model), torch.no_grad():
+    with left_alone(model), torch.no_grad(), ExitStack() as stack:
         model.eval()
         for path in paths:
             if roles[path].owner is None:
                 lose = partial(_lose, roles[path], torch.arange(0))
                 model.get_submodule(path).register_forward_hook(lose)
+        for path in tensors:
+            owner = model.get_submodule(roles[path].owner or "")
+            stack.enter_context(_lost_in(owner, roles[path], torch.arange(0)))
         try:
             with whole.known.during():
                 _check_same([run_call(model, call) for call in calls], whole.outputs)

@@ -18,7 +18,7 @@ from asng.nn.conversion.parameters import Cut, cuts_of
 from asng.nn.conversion.passes import Refused, shaken, trained_by, whole_of
 from asng.nn.conversion.proof import ChannelCut, check_heard, check_trains, cut_of, left_of, narrow
 from asng.nn.conversion.reach import PARTLY, Reach
-from asng.nn.conversion.roles import Role
+from asng.nn.conversion.roles import Role, given_to
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.layers.sizes import Size
 from asng.nn.layers.twin import Twin
@@ -325,19 +325,7 @@ class Prover:
 
     def _width(self, path: str) -> int:
         """Return the number of channels that a layer reads or passes on."""
-        for name, dims in self.roles[path].tensors.items():
-            for dim, which in dims.items():
-                if which == "read":
-                    return int(getattr(self.model.get_submodule(path), name).shape[dim])
-        layer: Any = self.model.get_submodule(path)
-        names = (
-            *("in_features", "in_channels", "input_size", "embed_dim"),
-            *("num_features", "num_parameters", "num_channels"),
-        )
-        return (
-            next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
-            or layer.normalized_shape[0]
-        )
+        return given_to(self.model.get_submodule(path), self.roles[path])
 
     def _foresee(self, groups: Sequence[WidthGroup]) -> None:
         """Prove two cuts of several groups, and that each layer keeps exactly what all groups leave it."""

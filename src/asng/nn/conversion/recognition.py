@@ -17,13 +17,13 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from asng.nn.conversion.roles import Role, narrowed, of_group_norm, role_of
+from asng.nn.conversion.roles import Role, given_to, narrowed, of_group_norm, role_of
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.extraction.recording import left_alone
 from asng.nn.layers.batch_norm import AVERAGES
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["RESERVED", "own_tensors", "recognised", "roles_in", "unrecognised"]
+__all__ = ["RESERVED", "channels_in", "own_tensors", "recognised", "roles_in", "tensors_in", "unrecognised"]
 
 _TOLERANCE = 1e-3
 """Largest difference of a norm from one without eps, as a share of the largest number."""
@@ -67,19 +67,85 @@ def roles_in(model: nn.Module, bare: Collection[str] = ()) -> dict[str, Role]:
     }
     roles = {path: role for path, role in found.items() if role is not None and path not in parts}
     widths = {role.makes for role in roles.values()} - {1}
+    return roles | {
+        path: role
+        for path, role in tensors_in(model, roles, bare).items()
+        if role.makes in widths or (role.owner in bare and _dimension(path) < 2)
+    }
+
+
+def tensors_in(model: nn.Module, roles: Mapping[str, Role], bare: Collection[str] = ()) -> dict[str, Role]:
+    """Return the roles of all dimensions of tensors that belong to no layer, of two channels or more.
+
+    Args:
+        model: A plain model.
+        roles: The roles of its layers, by path.
+        bare: As in `roles_in`.
+    """
+    found: dict[str, Role] = {}
     for path, module in model.named_modules():
         if path in roles:
             continue
         tensors = _parameters(module) if path in bare else own_tensors(module)
         for name, tensor in tensors.items():
             for dim, size in enumerate(tensor.shape):
-                if size in widths or (path in bare and dim < 2 and size > 1):
-                    key = f"{path}.{name}[{dim}]".lstrip(".")
+                if size > 1:
                     counts = _COUNTS.get((name, dim), ()) if path in bare else ()
                     sizes = {count: "made" for count in counts if getattr(module, count, None) == size}
-                    cut = {name: {dim: "made"}}
-                    roles[key] = Role(size, reads=False, tensors=cut, sizes=sizes, owner=path)
-    return roles
+                    key, cut = f"{path}.{name}[{dim}]".lstrip("."), {name: {dim: "made"}}
+                    found[key] = Role(size, reads=False, tensors=cut, sizes=sizes, owner=path)
+    return found
+
+
+def channels_in(model: nn.Module, roles: Mapping[str, Role], bare: Collection[str] = ()) -> dict[str, Role]:
+    """Return the roles of those dimensions of tensors that may be channels though no layer makes as many.
+
+    A layer or another parameter has as many, or two to four times as many, as where several are made at once;
+    or they are a multiple of such a size, as behind a concatenation. The sides of a kernel are no channels.
+
+    Args:
+        model: A plain model.
+        roles: The roles of its layers and tensors, by path, from `roles_in`.
+        bare: As in `roles_in`.
+
+    Example:
+        >>> class Experts(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.up = nn.Parameter(torch.randn(3, 8, 24))
+        ...         self.down = nn.Parameter(torch.randn(3, 24, 8))
+        >>> list(channels_in(Experts(), {}))
+        ['up[0]', 'up[1]', 'up[2]', 'down[0]', 'down[1]', 'down[2]']
+    """
+    tensors = {
+        path: role
+        for path, role in tensors_in(model, roles, bare).items()
+        if path not in roles and not _is_of_kernel(model, path, role)
+    }
+    places: dict[int, set[str]] = {}
+    for path, role in tensors.items():
+        if isinstance(_tensor_of(model, role), nn.Parameter):
+            places.setdefault(role.makes or 1, set()).add(path.partition("[")[0])
+    layers = {path: role for path, role in roles.items() if role.owner is None}
+    given = {given_to(model.get_submodule(path), role) for path, role in layers.items()}
+    given |= {role.makes or 1 for role in roles.values()}
+    several = [{n, times * n} for n in places for times in (2, 3, 4) if times * n in places]
+    met = {n for n, paths in places.items() if n in given or len(paths) > 1}.union(*several)
+    met |= {n for n in places if any(n % size == 0 for size in met if size > 2)}
+    return {path: role for path, role in tensors.items() if role.makes in met}
+
+
+def _tensor_of(model: nn.Module, role: Role) -> Tensor:
+    (name,) = role.tensors
+    return getattr(model.get_submodule(role.owner or ""), name)  # type: ignore[no-any-return]
+
+
+def _is_of_kernel(model: nn.Module, path: str, role: Role) -> bool:
+    return _tensor_of(model, role).ndim > 3 and _dimension(path) > 1
+
+
+def _dimension(path: str) -> int:
+    return int(path.rpartition("[")[2].rstrip("]"))
 
 
 _COUNTS = {("weight", 0): ("out_features", "out_channels"), ("weight", 1): ("in_features", "in_channels")}

@@ -14,7 +14,7 @@ from asng.nn.conversion.recurrent import directions, parts_of_units
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["Role", "count", "narrowed", "of_group_norm", "parts_of", "role_of"]
+__all__ = ["Role", "count", "given_to", "narrowed", "of_group_norm", "parts_of", "role_of"]
 
 _CONVOLUTIONS: dict[type, int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 _TRANSPOSED: dict[type, int] = {nn.ConvTranspose1d: 1, nn.ConvTranspose2d: 2, nn.ConvTranspose3d: 3}
@@ -152,6 +152,25 @@ _KINDS: Mapping[type, Any] = {
     **dict.fromkeys((nn.RNNCell, nn.LSTMCell, nn.GRUCell), _of_cell),
     nn.MultiheadAttention: _of_attention,
 }
+
+
+def given_to(layer: Any, role: Role) -> int:
+    """Return the number of channels that a layer reads or passes on; 0 if it is given none.
+
+    Example:
+        >>> given_to(nn.Linear(3, 8), role_of(nn.Linear(3, 8)))
+        3
+    """
+    for name, dims in role.tensors.items():
+        for dim, which in dims.items():
+            if which == "read":
+                return int(getattr(layer, name).shape[dim])
+    names = (
+        *("in_features", "in_channels", "input_size", "embed_dim"),
+        *("num_features", "num_parameters", "num_channels"),
+    )
+    width = next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
+    return width or getattr(layer, "normalized_shape", (0,))[0]
 
 
 @contextmanager

@@ -1,10 +1,8 @@
 """Make a supernet from an existing model: its sizes become variables, and its code is not rewritten."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from typing import Any
 
 import torch
@@ -14,17 +12,17 @@ from asng.checks import check_flags
 from asng.errors import InputError, in_one_line
 from asng.nn.base import Searchable
 from asng.nn.conversion.block_order import with_order
-from asng.nn.conversion.coupling import OUTPUT, SINGLE, Coupling, coupled
+from asng.nn.conversion.coupling import Coupling
 from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
 from asng.nn.conversion.importance import Importance, Order, ordered, settled
-from asng.nn.conversion.numbers import heads_in, numbers_in
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
 from asng.nn.conversion.passes import BARE, Refused, outputs_of
 from asng.nn.conversion.prover import Prover
 from asng.nn.conversion.reach import NEVER, Reach, bare_in, reach_of
-from asng.nn.conversion.recognition import roles_in, unrecognised
+from asng.nn.conversion.recognition import channels_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
+from asng.nn.conversion.trials import coupled_with_heads, most_coupled
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.recording import compiled_of, is_script, left_alone
@@ -146,13 +144,17 @@ def searchable(
     model = deep_copy(model)
     bare = bare_in(model, calls)
     roles = roles_in(model, bare)
-    options.check([*roles, *(path for path, _ in model.named_modules())])
+    more = channels_in(model, roles, bare)
+    options.check([*roles, *more, *(path for path, _ in model.named_modules())])
     reach = reach_of(model, calls)
-    roles = {path: role for path, role in roles.items() if not reach.misses(path, role.owner)}
-    found, roles = _coupled(model, reach.calls, roles)
+    roles, more = (
+        {path: role for path, role in some.items() if not reach.misses(path, role.owner)}
+        for some in (roles, more)
+    )
     unknown = unrecognised(model, roles) | dict.fromkeys(reach.never, NEVER)
+    found, roles = most_coupled(model, reach.calls, roles, more)
     prover, groups, fixed = _proved(model, reach, found, roles, options)
-    with_heads = _with_heads(model, reach, found, roles, fixed.keys() - found.fixed.keys())
+    with_heads = coupled_with_heads(model, reach.calls, found, roles, fixed.keys() - found.fixed.keys())
     if with_heads is not None:
         again = _proved(model, reach, *with_heads, options)
         if len(roles.keys() & again[-1].keys()) < len(roles.keys() & fixed.keys()):
@@ -180,54 +182,10 @@ def searchable(
     supernet = Supernet(with_depths(model, depths))
     fixed = {path: fixed[path] for path, role in roles.items() if path in fixed and role.owner is None}
     cut_in = {roles[path].owner for group in groups for path in group.widths}
-    fixed |= dict.fromkeys(sorted(bare - roles.keys() - cut_in), BARE) | unknown
+    fixed |= dict.fromkeys(sorted(bare - roles.keys() - cut_in), BARE)
+    fixed |= {path: why for path, why in unknown.items() if path not in cut_in}
     supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed, reach.never)
     return supernet
-
-
-def _coupled(
-    model: nn.Module, calls: Sequence[Inputs], roles: dict[str, Role]
-) -> tuple[Coupling, dict[str, Role]]:
-    """Return the coupling and the roles; with the sizes that modules store, if that makes more searchable."""
-    found = coupled(model, calls, roles)
-    numbers, heads = numbers_in(model, roles), heads_in(model, roles)
-    if _is_settled(found):
-        # A view of (-1, self.channels, ...) moves a wrong width into the batch, and so into the output. But a
-        # number that is no part or multiple of these widths cannot be what fixes them.
-        widths = {roles[path].makes or 1 for path, why in found.fixed.items() if why == OUTPUT}
-        sizes = {role.makes or 1 for role in (numbers | heads).values()}
-        if all(width % size and size % width for width in widths for size in sizes):
-            return found, roles
-    names = dict.fromkeys(name for role in numbers.values() for name in role.sizes)
-    each = [{path: role for path, role in numbers.items() if name in role.sizes} for name in names]
-    none: dict[str, Role] = {}
-    tried = [roles.keys()]
-    # All numbers at once; then name by name, in case one counts steps and the model does not run with it.
-    for named, with_heads in product((numbers, none, *each), (none, heads)):
-        wider = roles | named | with_heads
-        if wider.keys() in tried:
-            continue
-        tried.append(wider.keys())
-        again = coupled(model, calls, wider)
-        if not again.blind and (found.blind or len(again.fixed) < len(found.fixed)):
-            found, roles = again, wider
-            if _is_settled(found):
-                break
-    return found, roles
-
-
-def _with_heads(
-    model: nn.Module, reach: Reach, before: Coupling, roles: dict[str, Role], refused: AbstractSet[str]
-) -> tuple[Coupling, dict[str, Role]] | None:
-    """Return the coupling and the roles with numbers of heads; None if no refused layer belongs to one."""
-    heads = {path: role for path, role in heads_in(model, roles).items() if path not in roles}
-    if not heads or not refused:
-        return None
-    found = coupled(model, reach.calls, roles | heads, before.groups)
-    belong = any(
-        not heads.keys().isdisjoint(group) for group in found.groups if not refused.isdisjoint(group)
-    )
-    return (found, roles | heads) if belong else None
 
 
 def _proved(
@@ -238,11 +196,6 @@ def _proved(
     groups, stay = prover.proved(found.groups, options)
     fixed = {**found.fixed, **stay}
     return prover, prover.together(groups, fixed), fixed
-
-
-def _is_settled(found: Coupling) -> bool:
-    """Whether nothing is fixed but what must be."""
-    return not found.blind and {*found.fixed.values()} <= {OUTPUT, SINGLE}
 
 
 def python_of(model: nn.Module) -> nn.Module:
