@@ -22,7 +22,7 @@ from asng.nn.conversion.attention import given, shapes_of_attention
 from asng.nn.conversion.listening import Listen, MisfitError, Misfits
 from asng.nn.conversion.names import SINGLE, Names
 from asng.nn.conversion.reach import run_as_told
-from asng.nn.conversion.recognition import roles_in
+from asng.nn.conversion.recognition import roles_in, tensor_of
 from asng.nn.conversion.recurrent import CELLS_AND_LAYERS, shapes_of_units
 from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.exclusion import on_meta
@@ -89,13 +89,15 @@ def coupled(
     for path in names.widths:
         if path not in names.fixed:
             groups.setdefault(names.primes[path], []).append(path)
-    # What tensors make, and no layer, are channels if something reads them: another tensor or a layer.
-    own = {path for path, role in roles.items() if role.owner is not None and role.tensors}
+    # What tensors make, and no layer, are channels if one is trained, and something else reads them.
+    own = {path: role for path, role in roles.items() if role.owner is not None and role.tensors}
+    trained = {path for path, role in own.items() if isinstance(tensor_of(model, role), nn.Parameter)}
     read = {prime for size in names.given.values() for prime in names.within(size)}
     found = [
         paths
         for prime, paths in groups.items()
-        if paths[0] in layers or len(own.intersection(paths)) + (prime in read) > 1
+        if paths[0] in layers
+        or (not trained.isdisjoint(paths) and len(own.keys() & paths) + (prime in read) > 1)
     ]
     return Coupling(found, {path: why for path, why in names.fixed.items() if not roles[path].is_number})
 

@@ -23,7 +23,16 @@ from asng.nn.extraction.recording import left_alone
 from asng.nn.layers.batch_norm import AVERAGES
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["RESERVED", "channels_in", "own_tensors", "recognised", "roles_in", "tensors_in", "unrecognised"]
+__all__ = [
+    "RESERVED",
+    "channels_in",
+    "own_tensors",
+    "recognised",
+    "roles_in",
+    "tensor_of",
+    "tensors_in",
+    "unrecognised",
+]
 
 _TOLERANCE = 1e-3
 """Largest difference of a norm from one without eps, as a share of the largest number."""
@@ -124,7 +133,7 @@ def channels_in(model: nn.Module, roles: Mapping[str, Role], bare: Collection[st
     }
     places: dict[int, set[str]] = {}
     for path, role in tensors.items():
-        if isinstance(_tensor_of(model, role), nn.Parameter):
+        if isinstance(tensor_of(model, role), nn.Parameter):
             places.setdefault(role.makes or 1, set()).add(path.partition("[")[0])
     layers = {path: role for path, role in roles.items() if role.owner is None}
     given = {given_to(model.get_submodule(path), role) for path, role in layers.items()}
@@ -135,13 +144,14 @@ def channels_in(model: nn.Module, roles: Mapping[str, Role], bare: Collection[st
     return {path: role for path, role in tensors.items() if role.makes in met}
 
 
-def _tensor_of(model: nn.Module, role: Role) -> Tensor:
+def tensor_of(model: nn.Module, role: Role) -> Tensor:
+    """Return the tensor of a role that belongs to no layer."""
     (name,) = role.tensors
     return getattr(model.get_submodule(role.owner or ""), name)  # type: ignore[no-any-return]
 
 
 def _is_of_kernel(model: nn.Module, path: str, role: Role) -> bool:
-    return _tensor_of(model, role).ndim > 3 and _dimension(path) > 1
+    return tensor_of(model, role).ndim > 3 and _dimension(path) > 1
 
 
 def _dimension(path: str) -> int:

@@ -36,6 +36,8 @@ def most_coupled(
         >>> most_coupled(model, [Inputs((torch.ones(1, 2),))], roles_in(model), {})[0].groups
         [['0']]
     """
+    heads = heads_in(model, roles)  # what counts heads is tried with them
+    more = {path: role for path, role in more.items() if path not in heads}
     found, wider = _with_numbers(model, calls, roles | more)
     if more and (found.blind or not _layers_are_settled(found, wider)):
         again, narrower = _with_numbers(model, calls, roles)
@@ -68,7 +70,9 @@ def _with_numbers(
             continue
         tried.append(wider.keys())
         again = coupled(model, calls, wider)
-        if _fixed(again, wider) < _fixed(found, roles):
+        before, after = _fixed(found, roles), _fixed(again, wider)
+        # Whole heads are a coarser choice than parts of each: they must be worth a layer.
+        if after[:2] < before[:2] or (after < before and not with_heads):
             found, roles = again, wider
             if _is_settled(found, roles, numbers):
                 break
