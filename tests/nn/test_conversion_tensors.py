@@ -88,11 +88,27 @@ class Experts(nn.Module):
         return (torch.bmm(up * functional.silu(gate), self.down) * shares.T[..., None]).sum(0)
 
 
+class Sorted(Experts):
+    """Each row meets the matrix of its expert alone."""
+
+    def __init__(self):
+        super().__init__(between=False, hidden_size=32, inner=24)
+
+    def forward(self, x, shares):
+        rows, chosen = shares.nonzero(as_tuple=True)
+        order = chosen.argsort(stable=True)
+        rows, chosen = rows[order], chosen[order]
+        ends = torch.bincount(chosen, minlength=self.num_experts).cumsum(0, dtype=torch.int32)
+        gate, up = functional.grouped_mm(x[rows], self.gate_up, offs=ends).chunk(2, dim=-1)
+        y = functional.grouped_mm(up * functional.silu(gate), self.down, offs=ends)
+        return torch.zeros_like(x).index_add_(0, rows, y * shares[rows, chosen][:, None])
+
+
 class Routed(nn.Module):
-    def __init__(self, *, between):
+    def __init__(self, experts, width=24):
         super().__init__()
-        self.first, self.router = nn.Linear(8, 24), nn.Linear(24, 4)
-        self.experts, self.last = Experts(between=between), nn.Linear(24, 3)
+        self.first, self.router = nn.Linear(8, width), nn.Linear(width, 4)
+        self.experts, self.last = experts, nn.Linear(width, 3)
 
     def forward(self, x):
         x = self.first(x)
@@ -203,8 +219,16 @@ MODELS = {
     "before a layer": (BeforeALayer, torch.randn(4, 8), ["up[1]"]),
     "listed": (Listed, torch.randn(4, 8), ["w.0[1]", "w.1[1]"]),
     "convolved": (Convolved, torch.randn(2, 3, 6, 6), ["one[0]", "two[0]"]),
-    "gates between": (lambda: Routed(between=True), torch.randn(6, 8), ["first", "experts.gate_up[2]"]),
-    "gates behind": (lambda: Routed(between=False), torch.randn(6, 8), ["first", "experts.gate_up[2]"]),
+    "gates between": (
+        lambda: Routed(Experts(between=True)),
+        torch.randn(6, 8),
+        ["first", "experts.gate_up[2]"],
+    ),
+    "gates behind": (
+        lambda: Routed(Experts(between=False)),
+        torch.randn(6, 8),
+        ["first", "experts.gate_up[2]"],
+    ),
     "splines": (
         lambda: nn.Sequential(Splines(8, 16), Splines(16, 16), Splines(16, 3)),
         torch.randn(7, 8),
@@ -221,6 +245,8 @@ MODELS = {
     "memory": (Memory, torch.randn(2, 5, 4), ["given[1]"]),
     "radial": (Radial, torch.randn(4, 8), ["centres[0]"]),
 }
+if hasattr(functional, "grouped_mm"):  # of torch 2.10
+    MODELS["sorted"] = (lambda: Routed(Sorted(), 32), torch.randn(6, 8), ["first", "experts.gate_up[2]"])
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
@@ -313,9 +339,7 @@ def test_the_name_of_a_tensor_is_a_pattern():
 def test_a_stack_too_large_for_shapes_of_its_own_leaves_the_layers_searched():
     """The three sides of such a tensor, each times a prime, are more numbers than torch can count."""
     torch.manual_seed(0)
-    model = Routed(between=False)
-    model.first, model.router, model.last = nn.Linear(8, 512), nn.Linear(512, 4), nn.Linear(512, 3)
-    model.experts = Experts(between=False, hidden_size=512, inner=512)
+    model = Routed(Experts(between=False, hidden_size=512, inner=512), 512)
     supernet = snn.searchable(model.eval(), torch.randn(6, 8))
     assert "first" in supernet.space
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asng.nn.conversion.attention import given, shapes_of_attention
-from asng.nn.conversion.listening import Listen, MisfitError, Misfits
+from asng.nn.conversion.listening import GROUPED, Listen, MisfitError, Misfits
 from asng.nn.conversion.names import SINGLE, Names
 from asng.nn.conversion.reach import run_as_told
 from asng.nn.conversion.recognition import roles_in, tensor_of
@@ -336,17 +336,25 @@ def _resolve(misfit: MisfitError, names: Names) -> None:
     if len(primes) == len(asked) == 1:
         names.couple(primes.pop(), asked.pop())
         return
-    for size, number in zip(misfit.shapes[0] if misfit.shapes else (), misfit.numbers, strict=False):
-        here, there = names.within(size), names.within(number)  # as a view that keeps the first dimension
-        if len(here) == len(there) == 1 and here != there and size * min(there) == number * min(here):
-            names.couple(here.pop(), there.pop())
-            return
+    for pair in _kept_by_a_view(misfit, names):
+        names.couple(*pair)
+        return
     primes |= asked
     last = set() if names.last is None else {names.last}
     if not primes and not last:
         raise misfit
     for prime in primes or last:
         names.fix(prime, f"{misfit.function} is given a size of its own")
+
+
+def _kept_by_a_view(misfit: MisfitError, names: Names) -> Iterator[tuple[int, int]]:
+    """Yield primes of equally wide sides that a view keeps, before or behind a side that it leaves open."""
+    shape, numbers = misfit.shapes[0] if misfit.shapes else (), misfit.numbers
+    sides = [*zip(shape, numbers, strict=False), *zip(reversed(shape), reversed(numbers), strict=False)]
+    for size, number in sides:
+        here, there = names.within(size), names.within(number)
+        if len(here) == len(there) == 1 and here != there and names.are_alike(*here, *there):
+            yield here.pop(), there.pop()
 
 
 def _meetings(function: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
@@ -356,6 +364,10 @@ def _meetings(function: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[tupl
         channels = x[-1:] if function == "linear" else x[1 - len(weight) :][:1]
         yield from _apart(channels, weight[1:2])
         yield from (pair for shape in bias for pair in _apart(shape, weight[:1]))
+        return
+    if function in GROUPED and len(shapes) > 2 and len(shapes[1]) == 3:
+        x, weight, ends = shapes[:3]
+        yield from (*_apart(x[-1:], weight[1:2]), *_apart(ends, weight[:1]))
         return
     for number, other in enumerate(shapes):
         for one in shapes[:number]:
@@ -367,7 +379,7 @@ def _meetings(function: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[tupl
 
 
 _CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
-_PRODUCTS = ("matmul", "__matmul__", "bmm", "mm", "mv", "_grouped_mm")
+_PRODUCTS = ("matmul", "__matmul__", "bmm", "mm", "mv")
 
 
 def _apart(one: Sequence[int], other: Sequence[int]) -> Iterator[tuple[int, int]]:

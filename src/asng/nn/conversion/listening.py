@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from asng.nn.inputs import tensors_of
 
-__all__ = ["Listen", "MisfitError", "Misfits"]
+__all__ = ["GROUPED", "Listen", "MisfitError", "Misfits"]
 
 
 class MisfitError(Exception):
@@ -32,6 +32,9 @@ _LOOKS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "eq
 
 _ACTIVATIONS = ("gelu", "silu", "mish", "elu", "celu", "selu", "hardswish", "hardsigmoid", "softplus")
 """Functions that give a tensor like their first. On the meta device, torch takes a millisecond for some."""
+
+GROUPED = ("grouped_mm", "_grouped_mm")
+"""Products of rows with one matrix of a stack each; the third argument says where the rows of each end."""
 
 _RUNS_ON = 10
 """Limit on function calls, as a multiple of those in the pass with numbers."""
@@ -120,6 +123,10 @@ class Misfits(TorchFunctionMode):
             here, there = self._within(size), self._within(abs(bound))
             if here and there and here.isdisjoint(there):
                 raise MisfitError("cutting a tensor", [(size,), (abs(bound),)])
+        if name in GROUPED and len(args) > 1 and args[0].shape[-1] == args[1].shape[-2] and args[1].ndim == 3:
+            ends = args[2] if len(args) > 2 else (kwargs or {}).get("offs")
+            if ends is not None and len(ends) == len(args[1]):  # on the meta device, torch refuses most types
+                return torch.empty((*args[0].shape[:-1], args[1].shape[-1]), dtype=args[0].dtype)
         if name in _ACTIVATIONS and args and isinstance(args[0], Tensor) and args[0].is_floating_point():
             return torch.empty_like(args[0])
         try:

@@ -66,9 +66,13 @@ class Names:
             return here, there
         here, there = here - there, there - here
         for ours, theirs in product(here, there):
-            if not self._widths(ours).isdisjoint(self._widths(theirs)):
+            if self.are_alike(ours, theirs):
                 return {ours}, {theirs}
         return here, there
+
+    def are_alike(self, one: int, other: int) -> bool:
+        """Whether a layer of one prime is as wide as one of another."""
+        return not self._widths(one).isdisjoint(self._widths(other))
 
     def _widths(self, prime: int) -> set[int]:
         return {self.widths[path] for path, p in self.primes.items() if p == prime}

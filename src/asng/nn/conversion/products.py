@@ -59,7 +59,7 @@ class Products(TorchFunctionMode):
 
 
 _PRODUCTS = {
-    **dict.fromkeys(("matmul", "__matmul__", "bmm", "mm", "_grouped_mm"), -2),
+    **dict.fromkeys(("matmul", "__matmul__", "bmm", "mm", "grouped_mm", "_grouped_mm"), -2),
     **dict.fromkeys(("linear", "scaled_dot_product_attention"), -1),
 }
 """Functions to the dimension of their second factor that they sum over."""

@@ -39,11 +39,13 @@ def most_coupled(
     heads = heads_in(model, roles)  # what counts heads is tried with them
     more = {path: role for path, role in more.items() if path not in heads}
     found, wider = _with_numbers(model, calls, roles | more)
-    if more and (found.blind or not _layers_are_settled(found, wider)):
-        again, narrower = _with_numbers(model, calls, roles)
-        if _fixed(again, narrower)[:2] < _fixed(found, wider)[:2]:
-            return again, narrower
-    return found, wider
+    if not more or _layers_are_settled(found, wider):
+        return found, wider
+    if found.blind:
+        return _with_numbers(model, calls, roles)
+    narrower = {path: role for path, role in wider.items() if path not in more}
+    again = coupled(model, calls, narrower)
+    return (again, narrower) if _fixed(again, narrower)[:2] < _fixed(found, wider)[:2] else (found, wider)
 
 
 def _with_numbers(
