@@ -322,3 +322,60 @@ def test_many_layers_without_functions_between_them_are_coupled():
 
     found = snn.searchable(Net().eval(), torch.randn(2, 3, 3), only="o*", depth=False).conversion.groups
     assert [list(group.widths) for group in found] == [["one", "other"]]
+
+
+class Pairs(nn.Module):
+    """A factorisation machine: sums over channels are inner products."""
+
+    def __init__(self, total):
+        super().__init__()
+        self.embed, self.first, self.last = nn.Embedding(20, 8), nn.Linear(24, 16), nn.Linear(16, 1)
+        self.total = total
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        pairs = self.total(x.sum(1).square() - x.square().sum(1))
+        return pairs + self.last(self.first(x.flatten(1)).relu())
+
+
+class Scored(nn.Module):
+    """Each head scores its channels by a vector, as graph attention does."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.scores = nn.Linear(6, 24), nn.Parameter(torch.randn(1, 3, 8))
+        self.last = nn.Linear(24, 2)
+
+    def forward(self, x):
+        y = self.first(x).view(len(x), 3, -1)
+        weights = (y * self.scores).sum(dim=-1, keepdim=True).softmax(0)
+        return self.last((weights * y).flatten(1))
+
+
+SUMMED = {
+    "pairs": (lambda: Pairs(lambda x: x.sum(1, keepdim=True)), torch.randint(0, 20, (4, 3)), "embed"),
+    "by name": (
+        lambda: Pairs(lambda x: torch.sum(x, dim=(1,))[:, None]),
+        torch.randint(0, 20, (4, 3)),
+        "embed",
+    ),
+    "scored": (Scored, torch.randn(5, 6), "first"),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_a_sum_over_channels_is_over_those_that_are_left(name):
+    torch.manual_seed(0)
+    make, x, first = SUMMED[name]
+    model = make().eval()
+    supernet = snn.searchable(model, x)
+    assert first in supernet.space
+    check_children(model, x, supernet)
+
+
+@pytest.mark.parametrize("total", [lambda x: x.mean(1, keepdim=True), lambda x: x.amax(1, keepdim=True)])
+def test_a_mean_or_a_maximum_over_channels_mixes_them(total):
+    torch.manual_seed(0)
+    supernet = snn.searchable(Pairs(total).eval(), torch.randint(0, 20, (4, 3)))
+    assert [*supernet.space] == ["first"]
+    assert "mixes its channels" in supernet.conversion.fixed["embed"]

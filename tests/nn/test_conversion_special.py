@@ -214,8 +214,9 @@ def test_what_refers_to_a_layer_refers_to_that_of_the_copies(way, narrowed):
 class Momentum(nn.Module):
     """An encoder whose weights are averaged into those of another one in training, as in MoCo."""
 
-    def __init__(self, average):
+    def __init__(self, average, distance=torch.mean):
         super().__init__()
+        self.distance = distance
         self.query = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3))
         self.key = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3))
         self.guess, self.average = nn.Sequential(nn.Linear(3, 12), nn.ReLU(), nn.Linear(12, 3)), average
@@ -224,7 +225,7 @@ class Momentum(nn.Module):
         if self.training:
             with torch.no_grad():
                 self.average(list(self.key.parameters()), list(self.query.parameters()))
-        return (self.guess(self.query(x)) - self.key(x)).square().sum(-1)
+        return self.distance((self.guess(self.query(x)) - self.key(x)).square(), -1)
 
 
 def _replaced(keys, queries):
@@ -260,6 +261,15 @@ def test_weights_that_a_forward_averages_are_not_changed_by_a_conversion(average
     supernet.extract({"guess.0": 6}, example=x).train()(x)
     for one in (model, supernet.model, child):
         assert all(torch.equal(value, before[name]) for name, value in one.state_dict().items())
+
+
+def test_widths_that_training_makes_equal_stay_though_others_lie_between_them():
+    """All widths are narrowed at once: these two must not happen to have the same number of parts."""
+    torch.manual_seed(0)
+    conversion = snn.searchable(Momentum(_in_place, torch.sum), torch.randn(4, 5)).conversion
+    assert [group.name for group in conversion.groups] == ["guess.0"]
+    for path in ("query.0", "key.0", "query.2", "key.2"):
+        assert "in training, the network does not run" in conversion.fixed[path]
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asng.errors import in_one_line
 from asng.nn.conversion.known import Known
-from asng.nn.conversion.reach import run_as_told, watched
+from asng.nn.conversion.reach import has_own_code, run_as_told, watched
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
 from asng.nn.inputs import Inputs
@@ -93,9 +93,12 @@ def run_call(model: nn.Module, call: Inputs) -> list[Tensor]:
 
 
 def trained_by(model: nn.Module, calls: Sequence[Inputs]) -> list[Inputs]:
-    """Return calls, marked as of training mode, that a model runs with its own code in training mode."""
+    """Return calls, marked as of training mode, that a model runs with its own code in training mode.
+
+    There are none if it has no code of its own, but layers of torch in rows alone.
+    """
     found = []
-    for call in calls:
+    for call in calls if has_own_code(model) else ():
         marked = Inputs(call, call.named, training=True)
         try:
             outputs_of(model, [marked])

@@ -1,4 +1,4 @@
-"""Products of tensors in which both factors have lost the same channels, such as queries and keys."""
+"""Products of tensors that have lost the same channels, such as queries and keys, and sums over lost ones."""
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
@@ -15,7 +15,7 @@ Masks: TypeAlias = tuple[Tensor | None, ...] | None
 
 
 class Products(TorchFunctionMode):
-    """Make matrix products leave out what both factors have lost.
+    """Make matrix products leave out what both factors have lost, and sums what is lost.
 
     Attention that torch scales by the size of a head is scaled by the size that is left, as in the narrowed
     network: like a norm, it is that of the channels that remain.
@@ -43,9 +43,11 @@ class Products(TorchFunctionMode):
             find = partial(_lost_in_both, dim=_PRODUCTS[name])
         elif name in _CONVOLUTIONS and len(args) > 1:
             find = _lost_in_convolution
+        elif name == "sum" and isinstance(args[0], Tensor):
+            find = partial(_lost_in_sum, dims=args[1] if len(args) > 1 else (kwargs or {}).get("dim"))
         else:
             return func(*args, **(kwargs or {}))
-        factors = args[first:] if first else args[:2]
+        factors = args[:1] if name == "sum" else args[first:] if first else args[:2]
         if not self._again:
             self._lost.append(find(*factors))
         lost = self._lost.pop(0) if self._again else self._lost[-1]
@@ -111,6 +113,20 @@ def _lost_in_convolution(x: Any, weight: Any) -> Masks:
         return None
     lost = (lost & weight.isnan().movedim(1, 0).flatten(1).all(dim=1)).reshape(-1, *[1] * (x.ndim - 2))
     return (lost, lost) if bool(lost.any()) else None
+
+
+def _lost_in_sum(x: Tensor, *, dims: Any) -> Masks:
+    """Return the mask of what a sum over dimensions leaves out: it is a product with ones."""
+    dims = dims if isinstance(dims, (tuple, list)) else (dims,)
+    if not x.is_floating_point() or any(type(dim) is not int for dim in dims):
+        return None
+    nan = x.isnan()
+    masks = []
+    for dim in dims if bool(nan.any()) else ():
+        lost = nan.movedim(dim, 0).flatten(1).all(dim=1)
+        if bool(lost.any()) and not bool(lost.all()):
+            masks.append(lost.reshape(-1, *[1] * (x.ndim - 1 - dim % x.ndim)))
+    return (reduce(torch.logical_or, masks),) if masks else None
 
 
 def _lost_in_all(equation: str, *factors: Any) -> Masks:

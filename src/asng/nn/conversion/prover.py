@@ -332,17 +332,25 @@ class Prover:
         for amounts in _two_amounts(groups):
             cut = self._cut(amounts)
             check_trains(self._shaken, self._trained, self.roles, cut)
+            left = self._left_together(amounts)
             for path, kept in cut.read.items():
                 if (self.roles[path].per or self.roles[path].heads) and sum(
                     path in self.thresholds(group) for group, _ in amounts
                 ) > 1:
                     raise Refused(f"{path} has groups of channels of several widths")
-                there = torch.ones(self._width(path), dtype=torch.bool)
-                for group, units in amounts:
-                    if path in self.thresholds(group):
-                        there &= self.thresholds(group)[path] <= units
-                if not torch.equal(there.nonzero().flatten(), kept):
+                if path not in left or not torch.equal(left[path], kept):
                     raise Refused(f"all widths together leave {path} other channels than each of them alone")
+        for amounts in _apart(groups):
+            cut = ChannelCut(self._made(amounts), self._left_together(amounts))
+            check_trains(self._shaken, self._trained, self.roles, cut)
+
+    def _left_together(self, amounts: Sequence[tuple[WidthGroup, int]]) -> dict[str, Tensor]:
+        """Return the channels that groups together leave to layers, by what each of them leaves."""
+        there: dict[str, Tensor] = {}
+        for group, units in amounts:
+            for path, parts in self.thresholds(group).items():
+                there[path] = there.get(path, torch.tensor(True)) & (parts <= units)
+        return {path: mask.nonzero().flatten() for path, mask in there.items()}
 
     def _refuse_partly(self, paths: Collection[str]) -> None:
         """Raise `Refused` if calls reach only some of the layers that are alike, such as routed experts."""
@@ -350,9 +358,12 @@ class Prover:
         if not self._partly.isdisjoint(p if o is None else o for p, o in zip(paths, owners, strict=True)):
             raise Refused(PARTLY)
 
+    @staticmethod
+    def _made(parts: Sequence[tuple[WidthGroup, int]]) -> dict[str, Tensor]:
+        return {path: kept for group, units in parts for path, kept in group.made(units).items()}
+
     def _cut(self, parts: Sequence[tuple[WidthGroup, int]]) -> ChannelCut:
-        made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
-        cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
+        cut = cut_of(self._shaken, self._calls, self.roles, self._made(parts), whole=self._whole)
         self._refuse_partly(cut.read)
         with narrow(self._shaken, self.roles, cut):
             for (first, name), *others in self._tied:
@@ -382,6 +393,12 @@ def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup
     """Yield how many parts of each group are left: many and few in turn, then few and many."""
     for turn in range(2):
         yield [(g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
+
+
+def _apart(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
+    """Yield amounts so that any two groups differ, here or in `_two_amounts`: one has many, the other few."""
+    for digit in range(1, (len(groups) - 1).bit_length()):
+        yield [(g, g.least if i >> digit & 1 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
 
 
 def _is_sorted(parts: Tensor) -> bool:

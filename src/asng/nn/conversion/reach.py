@@ -23,7 +23,18 @@ from asng.nn.extraction.sparing import SparedWeights
 from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.rules import settle_fused_paths
 
-__all__ = ["NEVER", "PARTLY", "REMEDY", "Reach", "as_told", "bare_in", "reach_of", "run_as_told", "watched"]
+__all__ = [
+    "NEVER",
+    "PARTLY",
+    "REMEDY",
+    "Reach",
+    "as_told",
+    "bare_in",
+    "has_own_code",
+    "reach_of",
+    "run_as_told",
+    "watched",
+]
 
 REMEDY = "Pass calls that reach {}, by example=[asng.nn.Inputs(...), ...]"
 """What to do, with what is to be reached filled in."""
@@ -191,6 +202,11 @@ def _kind(path: str, layer: nn.Module) -> tuple[Any, ...]:
     """Return what layers have in common that are alike but for numbers in their paths."""
     shapes = [None if p is None else tuple(p.shape) for p in layer._parameters.values()]
     return re.sub(r"(?<![^.])\d+(?![^.])", "#", path), type(layer), *shapes
+
+
+def has_own_code(model: nn.Module) -> bool:
+    """Whether a model has modules that may do something else in training mode, beside layers of torch."""
+    return any(map(_is_own_code, model.modules()))
 
 
 def _is_own_code(module: nn.Module) -> bool:

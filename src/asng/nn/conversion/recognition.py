@@ -8,7 +8,7 @@ some of their channels, which excludes a norm that stores the root of its width.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import torch
@@ -110,7 +110,8 @@ def channels_in(model: nn.Module, roles: Mapping[str, Role], bare: Collection[st
     """Return the roles of those dimensions of tensors that may be channels though no layer makes as many.
 
     A layer or another parameter has as many, or two to four times as many, as where several are made at once;
-    or they are a multiple of such a size, as behind a concatenation. The sides of a kernel are no channels.
+    or they are a multiple of such a size, as behind a concatenation. Or two neighbouring sides make the width
+    of a layer, as heads and their channels do. The sides of a kernel are no channels.
 
     Args:
         model: A plain model.
@@ -139,7 +140,13 @@ def channels_in(model: nn.Module, roles: Mapping[str, Role], bare: Collection[st
     given = {given_to(model.get_submodule(path), role) for path, role in layers.items()}
     given |= {role.makes or 1 for role in roles.values()}
     several = [{n, times * n} for n in places for times in (2, 3, 4) if times * n in places]
-    met = {n for n, paths in places.items() if n in given or len(paths) > 1}.union(*several)
+    heads = [
+        {one, other}
+        for shape in {tensor_of(model, role).shape for role in tensors.values()}
+        for one, other in pairwise(shape)
+        if one * other in given and 1 not in (one, other)
+    ]
+    met = {n for n, paths in places.items() if n in given or len(paths) > 1}.union(*several, *heads)
     met |= {n for n in places if any(n % size == 0 for size in met if size > 2)}
     return {path: role for path, role in tensors.items() if role.makes in met}
 
