@@ -1,5 +1,6 @@
 """Exported programs take inputs of the same structure, in batches of any size and sequences of any length."""
 
+import logging
 from collections import UserDict
 
 import pytest
@@ -76,3 +77,21 @@ def test_onnx_is_free_in_batch_and_length(tmp_path):
         (logits,) = session.run(None, {name: value.numpy() for name, value in other.items()})
         expected = child(**other)["logits"].detach()
         torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_torch_says_nothing_of_its_own_while_a_child_is_exported(tmp_path):
+    heard, handler = [], logging.Handler()
+    handler.emit = heard.append
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "torch._export")]
+    levels = [log.level for log in logs]
+    child, x = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)), torch.randn(4, 1, 4, 4)
+    try:
+        for log in logs:
+            log.addHandler(handler)
+        save_onnx(tmp_path / "child.onnx", child, x)
+        save_program(tmp_path / "child.pt2", child, x)
+    finally:
+        for log in logs:
+            log.removeHandler(handler)
+    assert not heard
+    assert [log.level for log in logs] == levels

@@ -49,7 +49,8 @@ def save_program(path: str | Path, child: nn.Module, example: Any) -> Path:
         torch.Size([7, 1])
     """
     path = _made_way(path)
-    program = _exported(child, example, path)
+    with _quiet():
+        program = _exported(child, example, path)
     return write_atomically(path, lambda temporary: _save_program(program, temporary))
 
 
@@ -73,8 +74,9 @@ def save_onnx(path: str | Path, child: nn.Module, example: Any) -> Path:
     """
     _need_onnx("onnx", "onnxscript")
     path = _made_way(path)
-    program = _exported(child, example, path)
-    converted = _converted(program, path)
+    with _quiet():
+        program = _exported(child, example, path)
+        converted = _converted(program, path)
     keep_what_holds(converted, program, _contiguous(child).eval())
     return write_atomically(path, lambda temporary: converted.save(temporary, external_data=False))
 
@@ -136,14 +138,16 @@ def _converted(program: torch.export.ExportedProgram, path: Path) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what torch logs about its own internals for every network."""
-    log = logging.getLogger("torch.onnx")
-    before = log.level
-    log.setLevel(logging.ERROR)
+    """Silence what torch logs about its own internals for every network, and warnings about sizes tried here."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "torch._export")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        log.setLevel(before)
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def _contiguous(child: nn.Module) -> nn.Module:
