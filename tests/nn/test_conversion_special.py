@@ -287,3 +287,38 @@ def test_a_model_that_draws_from_other_generators_in_training_is_narrowed(draw):
 
     conversion = snn.searchable(Masked().eval(), torch.randn(5, 4)).conversion
     assert [group.name for group in conversion.groups] == ["first.0", "first.2", "part.layer"]
+
+
+REMOVED = {
+    "remove_weight_norm": (nn.utils.weight_norm, nn.utils.remove_weight_norm),
+    "remove_spectral_norm": (nn.utils.spectral_norm, nn.utils.remove_spectral_norm),
+    "parametrize.remove_parametrizations": (
+        nn.utils.parametrizations.weight_norm,
+        lambda layer: nn.utils.parametrize.remove_parametrizations(layer, "weight"),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_layer_whose_weight_is_computed_names_the_function_that_makes_it_plain(name):
+    make, remove = REMOVED[name]
+    model, x = nn.Sequential(make(nn.Linear(3, 16)), nn.ReLU(), make(nn.Linear(16, 2))), torch.randn(4, 3)
+    with pytest.raises(
+        InputError, match=f"0: its weight is computed from others; see torch.nn.utils.{name};"
+    ):
+        snn.searchable(model.eval(), x)
+    before = model(x)
+    for layer in (model[0], model[2]):
+        remove(layer)
+    supernet = snn.searchable(model, x)
+    assert [*supernet.space] == ["0"]
+    torch.testing.assert_close(supernet(x, architecture={"0": 16}), before)
+
+
+def test_a_layer_with_a_hook_stays_and_says_so():
+    model = nn.Sequential(nn.Linear(3, 16), nn.Linear(16, 8), nn.Linear(8, 2))
+    model[0].register_forward_hook(lambda layer, given, made: made.abs())
+    conversion = snn.searchable(model, torch.randn(4, 3)).conversion
+    assert conversion.fixed["0"] == "its calls run hooks, or a forward that was replaced"
+    assert [group.name for group in conversion.groups] == ["1"]

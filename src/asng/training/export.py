@@ -138,7 +138,7 @@ def _converted(program: torch.export.ExportedProgram, path: Path) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what torch logs about its own internals for every network, and warnings about sizes tried here."""
+    """Silence what torch logs about its own internals, and about sizes that are tried here."""
     logs = [logging.getLogger(name) for name in ("torch.onnx", "torch._export")]
     before = [log.level for log in logs]
     for log in logs:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from asng.nn.conversion.roles import Role, given_to, narrowed, of_group_norm, role_of
 from asng.nn.extraction.hooks import is_wrapped
@@ -197,9 +199,14 @@ def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:
         weights = any(p is not None and p.ndim for p in module._parameters.values())
         if path in roles or path in owners or inside or not (weights or is_parametrized(module)):
             continue
-        if is_parametrized(module):
-            remedy = "torch.nn.utils.parametrize.remove_parametrizations"
-            found[path] = f"its weight is computed from others; see {remedy}"
+        hooks = [
+            _REMOVED_BY[type(hook)]
+            for hook in module._forward_pre_hooks.values()
+            if type(hook) in _REMOVED_BY
+        ]
+        if is_parametrized(module) or hooks:
+            remedy = next(iter(hooks), "parametrize.remove_parametrizations")
+            found[path] = f"its weight is computed from others; see torch.nn.utils.{remedy}"
         elif is_wrapped(module):
             found[path] = "its calls run hooks, or a forward that was replaced"
         else:
@@ -207,6 +214,10 @@ def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:
             more = f": it has an attribute `{names[0]}`, a name that asng needs" if names else ""
             found[path] = f"{type(module).__name__} is not cut{more}"
     return found
+
+
+_REMOVED_BY = {WeightNorm: "remove_weight_norm", SpectralNorm: "remove_spectral_norm"}
+"""Hooks that compute a weight before each call, to the functions of torch that take them away."""
 
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
