@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from asng import nn as snn
+from asng.compression.stored import widths_of
 from asng.errors import InputError
 from asng.nn.inputs import Inputs, tensors_of
 
@@ -353,3 +354,10 @@ def test_what_the_model_mixes_itself_stays():
 
     with pytest.raises(InputError, match=r"got none in Keys\. w1\[0\]: .*; w1\[1\]: .*; It: Keys is not cut"):
         snn.searchable(Keys(), torch.randn(4, 8))
+
+
+def test_the_widths_of_a_child_include_those_of_its_tensors():
+    model, x, supernet = converted("by hand")
+    child = supernet.extract({"w1[1]": 6}, example=x)
+    assert widths_of(model, child) == {"w1[1]": (6, 16), "b1[0]": (6, 16), "w2[0]": (6, 16)}
+    assert widths_of(model, model) == {}
