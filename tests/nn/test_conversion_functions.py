@@ -379,3 +379,42 @@ def test_a_mean_or_a_maximum_over_channels_mixes_them(total):
     supernet = snn.searchable(Pairs(total).eval(), torch.randint(0, 20, (4, 3)))
     assert [*supernet.space] == ["first"]
     assert "mixes its channels" in supernet.conversion.fixed["embed"]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR:UserWarning")
+@pytest.mark.parametrize("multiply", [torch.mm, torch.spmm, lambda edges, x: edges @ x, torch.sparse.mm])
+@pytest.mark.parametrize("make", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr])
+@pytest.mark.parametrize("of_layers", [True, False])
+def test_a_product_with_sparse_edges_loses_nothing_of_them(multiply, make, of_layers):
+    class Layers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 16), nn.Linear(16, 3)
+
+        def forward(self, x, edges):
+            return multiply(edges, self.last(multiply(edges, self.first(x)).relu()))
+
+    class Tensors(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Parameter(torch.randn(6, 16)), nn.Parameter(torch.randn(16, 3))
+
+        def forward(self, x, edges):
+            return multiply(edges, multiply(edges, x @ self.first).relu() @ self.last)
+
+    torch.manual_seed(0)
+    model, x = (
+        (Layers() if of_layers else Tensors()).eval(),
+        snn.Inputs((torch.randn(7, 6), make((torch.rand(7, 7) > 0.6).float()))),
+    )
+    supernet = snn.searchable(model, x)
+    assert [*supernet.space] == ["first" if of_layers else "first[1]"]
+    check_children(model, x, supernet)
+
+
+def test_a_sum_may_be_given_its_input_by_name():
+    torch.manual_seed(0)
+    supernet = snn.searchable(
+        Pairs(lambda x: torch.sum(input=x, dim=1)[:, None]), torch.randint(0, 20, (4, 3))
+    )
+    assert "first" in supernet.space

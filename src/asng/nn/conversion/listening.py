@@ -36,6 +36,9 @@ _ACTIVATIONS = ("gelu", "silu", "mish", "elu", "celu", "selu", "hardswish", "har
 GROUPED = ("grouped_mm", "_grouped_mm")
 """Products of rows with one matrix of a stack each; the third argument says where the rows of each end."""
 
+_SPARSE = ("mm", "matmul", "__matmul__", "spmm", "_sparse_mm")
+"""Products that may have a sparse first factor."""
+
 _RUNS_ON = 10
 """Limit on function calls, as a multiple of those in the pass with numbers."""
 
@@ -123,10 +126,8 @@ class Misfits(TorchFunctionMode):
             here, there = self._within(size), self._within(abs(bound))
             if here and there and here.isdisjoint(there):
                 raise MisfitError("cutting a tensor", [(size,), (abs(bound),)])
-        if name in GROUPED and len(args) > 1 and args[0].shape[-1] == args[1].shape[-2] and args[1].ndim == 3:
-            ends = args[2] if len(args) > 2 else (kwargs or {}).get("offs")
-            if ends is not None and len(ends) == len(args[1]):  # on the meta device, torch refuses most types
-                return torch.empty((*args[0].shape[:-1], args[1].shape[-1]), dtype=args[0].dtype)
+        if (product := _shape_of_product(name, args, kwargs or {})) is not None:
+            return torch.empty(product, dtype=args[1].dtype)
         if name in _ACTIVATIONS and args and isinstance(args[0], Tensor) and args[0].is_floating_point():
             return torch.empty_like(args[0])
         try:
@@ -153,6 +154,22 @@ class Misfits(TorchFunctionMode):
                 if len(parts[0]) == result.ndim and size != parts[0][dim]:
                     self._sums[size] = [part[dim] for part in parts]
         return result
+
+
+def _shape_of_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return the shape of a product that the meta device refuses, if its factors agree; else None.
+
+    These are products of groups, of which it takes a single type, and those with a sparse first factor.
+    """
+    if len(args) < 2 or not all(isinstance(factor, Tensor) for factor in args[:2]):
+        return None
+    one, other = args[:2]
+    if name in GROUPED and other.ndim == 3:
+        ends = args[2] if len(args) > 2 else kwargs.get("offs")
+        fits = ends is not None and len(ends) == len(other)
+    else:
+        fits = name in _SPARSE and one.layout != torch.strided and other.ndim == 2
+    return (*one.shape[:-1], other.shape[-1]) if fits and one.shape[-1] == other.shape[-2] else None
 
 
 def _bounds(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[int, int]]:

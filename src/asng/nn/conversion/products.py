@@ -43,7 +43,7 @@ class Products(TorchFunctionMode):
             find = partial(_lost_in_both, dim=_PRODUCTS[name])
         elif name in _CONVOLUTIONS and len(args) > 1:
             find = _lost_in_convolution
-        elif name == "sum" and isinstance(args[0], Tensor):
+        elif name == "sum" and args and _is_dense(args[0]):
             find = partial(_lost_in_sum, dims=args[1] if len(args) > 1 else (kwargs or {}).get("dim"))
         else:
             return func(*args, **(kwargs or {}))
@@ -89,8 +89,11 @@ def _lost_in_both(one: Any, other: Any, *, dim: int) -> Masks:
         Masks of both factors, each with one row; None if no index is lost. If not each item of one factor
         meets one of the other, an index must be lost in all items.
     """
-    tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
-    if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
+    if (
+        not (_is_dense(one) and _is_dense(other))
+        or min(one.ndim, other.ndim) < 2
+        or one.shape[-1] != other.shape[dim]
+    ):
         return None
     ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
     if not theirs.any():
@@ -118,7 +121,7 @@ def _lost_in_convolution(x: Any, weight: Any) -> Masks:
 def _lost_in_sum(x: Tensor, *, dims: Any) -> Masks:
     """Return the mask of what a sum over dimensions leaves out: it is a product with ones."""
     dims = dims if isinstance(dims, (tuple, list)) else (dims,)
-    if not x.is_floating_point() or any(type(dim) is not int for dim in dims):
+    if any(type(dim) is not int for dim in dims):
         return None
     nan = x.isnan()
     masks = []
@@ -134,8 +137,11 @@ def _lost_in_all(equation: str, *factors: Any) -> Masks:
     terms, arrow, result = equation.replace(" ", "").partition("->")
     indices = terms.split(",")
     summed = set(terms) - {*result, ","} if arrow else {one for one in terms if terms.count(one) > 1} - {","}
-    tensors = all(isinstance(x, Tensor) and x.is_floating_point() for x in factors)
-    if not tensors or "." in terms or any(len(set(term)) < len(term) for term in indices):
+    if (
+        not all(map(_is_dense, factors))
+        or "." in terms
+        or any(len(set(term)) < len(term) for term in indices)
+    ):
         return None
     masks: list[Tensor | None] = [None] * len(factors)
     for index in summed:
@@ -149,3 +155,8 @@ def _lost_in_all(equation: str, *factors: Any) -> Masks:
             before = masks[n]
             masks[n] = mask if before is None else before | mask
     return None if all(mask is None for mask in masks) else tuple(masks)
+
+
+def _is_dense(x: Any) -> bool:
+    """Whether something is a tensor of numbers that may be lost: a sparse one, as of edges, loses none."""
+    return isinstance(x, Tensor) and x.layout == torch.strided and x.is_floating_point()
