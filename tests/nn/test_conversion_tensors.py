@@ -38,7 +38,7 @@ class BeforeALayer(nn.Module):
         return self.last((x @ self.up).relu())
 
 
-class Latin(nn.Module):
+class BehindALayer(nn.Module):
     """A layer makes what a tensor reads."""
 
     def __init__(self):
@@ -265,9 +265,11 @@ def test_a_width_that_tensors_make_is_searched(name):
     check_children(model, x, supernet)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in MODELS if name != "polynomials"]
-)  # whose norm counts noughts
+WITHOUT_NORMS = [name for name in MODELS if name != "polynomials"]
+"""A norm counts channels that are nought."""
+
+
+@pytest.mark.parametrize("name", WITHOUT_NORMS)
 def test_a_child_is_the_whole_network_with_nought_in_place_of_what_is_lost(name):
     model, x, supernet = converted(name)
     for group in supernet.conversion.groups:
@@ -289,6 +291,14 @@ def test_a_child_is_the_whole_network_with_nought_in_place_of_what_is_lost(name)
             full[group.name] = units * group.step if group.is_counted_in_channels else units
             child = supernet.extract(full, example=x).eval()
             torch.testing.assert_close(outputs(child, *x), outputs(whole, *x), atol=1e-5, rtol=1e-5)
+
+
+def test_a_batch_as_large_as_a_width_is_not_taken_for_it():
+    """The code that checks a size has a tensor whose first side is as large, and whose last is meant."""
+    torch.manual_seed(0)
+    make, _, names = MODELS["splines"]
+    supernet = snn.searchable(make().eval(), torch.randn(16, 8), depth=False)
+    assert [group.name for group in supernet.conversion.groups] == names
 
 
 @every_model
@@ -324,7 +334,7 @@ def test_a_narrow_child_keeps_the_channels_of_tensors_that_matter(kind):
 
 def test_a_function_that_orders_layers_leaves_channels_of_tensors_as_they_are():
     torch.manual_seed(0)
-    model, x = Latin(), torch.randn(4, 8)
+    model, x = BehindALayer(), torch.randn(4, 8)
     supernet = snn.searchable(model, x, order=lambda path, layer: layer.weight.abs().sum(1))
     child = supernet.extract({"first": 8, "up[1]": 8}, example=x)
     assert torch.equal(child.up, model.up[supernet.conversion.groups[0].made(4)["first"]][:, :8])
@@ -340,9 +350,9 @@ def test_the_name_of_a_tensor_is_a_pattern():
 def test_a_stack_too_large_for_shapes_of_its_own_leaves_the_layers_searched():
     """The three sides of such a tensor, each times a prime, are more numbers than torch can count."""
     torch.manual_seed(0)
-    model = Routed(Experts(between=False, hidden_size=512, inner=512), 512)
+    model = Routed(Experts(between=False, hidden_size=512, inner=1024), 512)
     supernet = snn.searchable(model.eval(), torch.randn(6, 8))
-    assert "first" in supernet.space
+    assert [*supernet.space] == ["first"]
 
 
 def test_what_the_model_mixes_itself_stays():

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.attention import given, shapes_of_attention
 from asng.nn.conversion.listening import GROUPED, Listen, MisfitError, Misfits
-from asng.nn.conversion.names import SINGLE, Names
+from asng.nn.conversion.names import Names
 from asng.nn.conversion.reach import run_as_told
 from asng.nn.conversion.recognition import roles_in, tensor_of
 from asng.nn.conversion.recurrent import CELLS_AND_LAYERS, shapes_of_units
@@ -30,7 +30,7 @@ from asng.nn.extraction.recording import left_alone, tensors_within
 from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.rules import settle_fused_paths
 
-__all__ = ["OUTPUT", "SINGLE", "Coupling", "coupled"]
+__all__ = ["OUTPUT", "Coupling", "coupled"]
 
 OUTPUT = "its channels are part of the output"
 _RESHAPED = "the model's own code reshapes it to a size of its own"
@@ -139,8 +139,8 @@ class _Tensors:
         """Return the primes of a stored number and of channels whose difference may have caused an error.
 
         The number belongs to a module in whose code the error was raised. The channels are those of a tensor
-        that this code has, or else of the last layer run that is as wide. The second prime is None if a
-        tensor has as many that no layer makes.
+        that this code has. The second prime is None if such a tensor has as many that no layer makes. Without
+        such a tensor, they are those of the last layer run that is as wide.
         """
         names = self._names
         for frame in _frames(error):
@@ -150,12 +150,12 @@ class _Tensors:
             ]
             sizes = [size for x in frame.values() if isinstance(x, Tensor) for size in x.shape]
             for number, size in product(numbers, sizes):
-                width, one = names.widths[number], names.primes[number]
-                found = names.within(size)
-                if size == width:
-                    return one, None
-                if len(found) == 1 and one not in found and size == width * min(found):
+                one, found = names.primes[number], names.within(size)
+                if len(found) == 1 and one not in found and size == names.widths[number] * min(found):
                     return one, found.pop()
+            for number in numbers:
+                if names.widths[number] in sizes:
+                    return names.primes[number], None
             for layer, number in product(reversed(names.ran), numbers):
                 one, other = names.primes[layer], names.primes[number]
                 if names.widths[layer] == names.widths[number] and one != other and layer not in names.fixed:
@@ -297,10 +297,11 @@ def _one_pass(
         asked = names.last if guessed is None else guessed
         if asked is None:
             raise
-        if pair is None or pair[1] is None:
-            names.fix(asked if pair is None else pair[0], "the model's own code asks for its size")
+        number, channels = pair or (asked, None)
+        if channels is None:
+            names.fix(number, "the model's own code asks for its size")
         else:
-            names.couple(pair[1], pair[0])
+            names.couple(channels, number)
     for tensor, there in zip(tensors_within(outputs), given, strict=False):
         for size, number in zip(tensor.shape, there, strict=False):
             for prime in names.within(size):

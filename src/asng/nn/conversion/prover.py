@@ -396,9 +396,9 @@ def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup
 
 
 def _apart(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
-    """Yield amounts so that any two groups differ, here or in `_two_amounts`: one has many, the other few."""
-    for digit in range(1, (len(groups) - 1).bit_length()):
-        yield [(g, g.least if i >> digit & 1 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
+    """Yield amounts so that of any two groups, one is once narrowed without the other."""
+    for digit in range((len(groups) - 1).bit_length()):
+        yield [(group, group.least) for number, group in enumerate(groups) if number >> digit & 1]
 
 
 def _is_sorted(parts: Tensor) -> bool:

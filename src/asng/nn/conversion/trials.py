@@ -10,7 +10,8 @@ from itertools import product
 
 from torch import nn
 
-from asng.nn.conversion.coupling import OUTPUT, SINGLE, Coupling, coupled
+from asng.nn.conversion.coupling import OUTPUT, Coupling, coupled
+from asng.nn.conversion.names import SINGLE
 from asng.nn.conversion.numbers import heads_in, numbers_in
 from asng.nn.conversion.roles import Role
 from asng.nn.inputs import Inputs
